@@ -1,0 +1,170 @@
+using System.Diagnostics;
+using NotebookKit.Checkpoints;
+using NotebookKit.Data;
+using NotebookKit.Models;
+using NotebookKit.Models.Encoders;
+using NotebookKit.Runtime;
+using NotebookKit.Text;
+using NotebookKit.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+using F = TorchSharp.torch.nn.functional;
+
+namespace NotebookKit.Pretraining;
+
+/// <summary>Settings of masked-language-model pretraining.</summary>
+public sealed record MaskedLMSettings
+{
+    /// <summary>Optimiser steps. Default 14,000.</summary>
+    public int Steps { get; init; } = 14_000;
+
+    /// <summary>Padded tokens per step. Default 4,096.</summary>
+    public int TokensPerStep { get; init; } = 4096;
+
+    /// <summary>Longest sequence. Default 128.</summary>
+    public int MaximumLength { get; init; } = 128;
+
+    /// <summary>Peak learning rate. Default 1e-3, as small encoders take.</summary>
+    public double LearningRate { get; init; } = 1e-3;
+
+    /// <summary>Share of the steps on which the rate rises. Default 0.06 (RoBERTa).</summary>
+    public double WarmupShare { get; init; } = 0.06;
+
+    /// <summary>Share of the tokens to predict. Default 0.15 (BERT); of these 80 % become the mask, 10 % another token, 10 % stay.</summary>
+    public double MaskedShare { get; init; } = 0.15;
+
+    /// <summary>Steps between checkpoints. Default 500.</summary>
+    public int CheckpointEvery { get; init; } = 500;
+
+    /// <summary>Steps between measurements on held-out text. Default 1,000.</summary>
+    public int EvaluateEvery { get; init; } = 1000;
+
+    /// <summary>Seed of weights, order and masks. Default 1.</summary>
+    public int Seed { get; init; } = 1;
+}
+
+/// <summary>One point of a pretraining curve.</summary>
+/// <param name="Step">Optimiser steps so far.</param>
+/// <param name="Tokens">Tokens seen so far, padding not counted.</param>
+/// <param name="TrainLoss">Mean loss since the point before.</param>
+/// <param name="HeldOutLoss">Loss on held-out text with fixed masks.</param>
+public sealed record PretrainingPoint(int Step, long Tokens, double TrainLoss, double HeldOutLoss);
+
+/// <summary>
+/// Pretrains a BERT encoder on masked tokens (Devlin et al. 2019), matrix weights in bf16 with fp32 masters. Everything drawn depends on the seed and
+/// the step alone, so a run that was killed goes on from its last checkpoint and ends where it would have ended.
+/// </summary>
+public sealed class MaskedLMPretrainer(BertConfig config, MaskedLMSettings settings, Tokenizer tokenizer, TokenizedCorpus train, TokenizedCorpus heldOut, string checkpointFolder)
+{
+    /// <summary>Trains, or goes on from the last checkpoint. The caller disposes the model.</summary>
+    public (BertForMaskedLM Model, IReadOnlyList<PretrainingPoint> Curve) Run(IProgress<string>? progress = null, CancellationToken cancellation = default)
+    {
+        TorchRuntime.EnsureLoaded();
+        MatrixProducts.UseOneDnn();
+        torch.random.manual_seed(settings.Seed);
+        var model = new BertForMaskedLM(config with { HiddenDropout = 0, AttentionDropout = 0 }, new DropoutMask(settings.Seed));
+        model.UseBFloat16();
+        using var optimizer = new AdamW(model.named_parameters(), new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
+        var schedule = new LinearWarmup((int)(settings.WarmupShare * settings.Steps), settings.Steps);
+        var checkpoint = new PretrainingCheckpoint(checkpointFolder);
+        var (tokens, curve) = checkpoint.TryRestore(optimizer, model);
+
+        var lengths = Enumerable.Range(0, train.Count).Select(train.LengthOf).ToArray();
+        var clock = Stopwatch.StartNew();
+        var (lossSum, lossCount, startStep, startTokens) = (0.0, 0, optimizer.Steps, tokens);
+        foreach (var (epoch, window) in Windows(lengths, optimizer.Steps))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var step = optimizer.Steps;
+            if (step >= settings.Steps) break;
+            var rows = window.Select(i => train[i]).ToArray();
+            lossSum += Step(model, optimizer, rows, settings.LearningRate * schedule.FactorAt(step), Draws(step));
+            lossCount++;
+            tokens += rows.Sum(r => r.Length);
+            step++;
+
+            if (step % settings.EvaluateEvery == 0 || step == settings.Steps)
+            {
+                curve.Add(new PretrainingPoint(step, tokens, lossSum / lossCount, HeldOutLoss(model)));
+                (lossSum, lossCount) = (0, 0);
+                progress?.Report($"step {step:N0} of {settings.Steps:N0}, epoch {epoch}: train loss {curve[^1].TrainLoss:F3}, held-out {curve[^1].HeldOutLoss:F3} (perplexity {Math.Exp(curve[^1].HeldOutLoss):F1})");
+            }
+            else if (step % 100 == 0)
+                progress?.Report($"step {step:N0} of {settings.Steps:N0}, loss {lossSum / lossCount:F3}, {(tokens - startTokens) / clock.Elapsed.TotalSeconds:N0} tokens/s, "
+                    + $"{clock.Elapsed / (step - startStep) * (settings.Steps - step):hh\\:mm\\:ss} left");
+            if (step % settings.CheckpointEvery == 0 || step == settings.Steps) checkpoint.Save(optimizer, model, tokens, curve);
+        }
+        return (model, curve);
+    }
+
+    /// <summary>Mean loss on the held-out windows, masks fixed.</summary>
+    public double HeldOutLoss(BertForMaskedLM model)
+    {
+        using var noGradient = no_grad();
+        model.eval();
+        var (sum, count) = (0.0, 0L);
+        var seed = 0;
+        foreach (var window in BatchSampler.ByTokens([.. Enumerable.Range(0, heldOut.Count).Select(heldOut.LengthOf)], settings.TokensPerStep))
+        {
+            using var scope = NewDisposeScope();
+            var (batch, places, targets) = Mask([.. window.Select(i => heldOut[i])], new Random(++seed));
+            using var inputs = new EncoderInputs(batch, model.Encoder.DataType);
+            sum += F.cross_entropy(model.At(inputs.Ids, inputs.Bias, tensor(places)), tensor(targets)).ToDouble() * targets.Length;
+            count += targets.Length;
+        }
+        model.train();
+        return sum / count;
+    }
+
+    private double Step(BertForMaskedLM model, AdamW optimizer, int[][] rows, double rate, int seed)
+    {
+        using var scope = NewDisposeScope();
+        var (batch, places, targets) = Mask(rows, new Random(seed));
+        using var inputs = new EncoderInputs(batch, model.Encoder.DataType);
+        var loss = F.cross_entropy(model.At(inputs.Ids, inputs.Bias, tensor(places)), tensor(targets));
+        loss.backward();
+        optimizer.Step(rate);
+        return loss.ToDouble();
+    }
+
+    /// <summary>Seed of what is drawn for a step (or, below zero, for an epoch's order).</summary>
+    private int Draws(int step) => unchecked((int)((uint)settings.Seed * 0x9E3779B1u + (uint)step * 0x85EBCA77u));
+
+    private (Batch Batch, long[] Places, long[] Targets) Mask(int[][] rows, Random random)
+    {
+        var batch = Batch.Pad(rows, tokenizer.PadId);
+        var (places, targets) = (new List<long>(), new List<long>());
+        for (var row = 0; row < rows.Length; row++)
+        {
+            var any = false;
+            for (var t = 1; t < rows[row].Length - 1; t++)
+            {
+                var last = t == rows[row].Length - 2;
+                if (random.NextDouble() >= settings.MaskedShare && !(last && !any)) continue;
+                any = true;
+                var place = row * batch.Length + t;
+                places.Add(place);
+                targets.Add(batch.Ids[place]);
+                var draw = random.NextDouble();
+                if (draw < 0.8) batch.Ids[place] = tokenizer.MaskId;
+                else if (draw < 0.9) batch.Ids[place] = random.Next(WordPieceTrainer.SpecialTokens.Count, tokenizer.VocabularySize);
+            }
+        }
+        return (batch, [.. places], [.. targets]);
+    }
+
+    private IEnumerable<(int Epoch, int[] Window)> Windows(int[] lengths, int skip)
+    {
+        for (var epoch = 0; ; epoch++)
+        {
+            var random = new Random(Draws(-1 - epoch));
+            var order = Enumerable.Range(0, lengths.Length).ToArray();
+            random.Shuffle(order);
+            var batches = order.Chunk(20_000).SelectMany(pool => BatchSampler.ByTokens([.. pool.Select(i => lengths[i])], settings.TokensPerStep)
+                .Select(b => b.Select(i => pool[i]).ToArray())).ToArray();
+            random.Shuffle(batches);
+            foreach (var batch in batches)
+                if (skip-- <= 0) yield return (epoch, batch);
+        }
+    }
+}
