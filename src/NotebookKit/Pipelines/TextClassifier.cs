@@ -1,0 +1,148 @@
+using System.Numerics.Tensors;
+using System.Text.Json;
+using NotebookKit.Checkpoints;
+using NotebookKit.Data;
+using NotebookKit.Models;
+using NotebookKit.Models.Encoders;
+using NotebookKit.Runtime;
+using NotebookKit.Text;
+using TorchSharp;
+using Tensor = TorchSharp.torch.Tensor;
+using static TorchSharp.torch;
+
+namespace NotebookKit.Pipelines;
+
+/// <summary>An encoder with a classification head, its tokenizer and its classes: what an application loads and calls. Not thread-safe.</summary>
+public sealed class TextClassifier : IDisposable
+{
+    private const int TokensPerBatch = 4096;
+
+    private TextClassifier(BertForSequenceClassification model, Tokenizer tokenizer, LabelSet labels, int maximumLength)
+    {
+        (Model, Tokenizer, Labels, MaximumLength) = (model, tokenizer, labels, maximumLength);
+    }
+
+    /// <summary>The model; only training changes it.</summary>
+    public BertForSequenceClassification Model { get; }
+
+    /// <summary>The tokenizer of the pretrained encoder.</summary>
+    public Tokenizer Tokenizer { get; }
+
+    /// <summary>Classes in id order.</summary>
+    public LabelSet Labels { get; }
+
+    /// <summary>Longer texts are cut to this many tokens.</summary>
+    public int MaximumLength { get; }
+
+    /// <summary>Puts a fresh head on a pretrained encoder.</summary>
+    /// <param name="encoder">The pretrained encoder.</param>
+    /// <param name="labels">Classes.</param>
+    /// <param name="seed">Seed of the fresh weights.</param>
+    /// <param name="pooling">What the head reads. Default: the mean over tokens, which suits few examples.</param>
+    /// <param name="maximumLength">Longest text in tokens. Default 64.</param>
+    public static TextClassifier FromPretrained(PretrainedEncoder encoder, LabelSet labels, int seed, Pooling pooling = Pooling.Mean, int maximumLength = 64)
+    {
+        var classifier = FromScratch(encoder, labels, seed, pooling, maximumLength);
+        using var file = SafetensorsFile.Open(encoder.WeightsPath);
+        ParameterLoader.Load(classifier.Model.named_parameters().Where(p => !p.name.StartsWith("classifier", StringComparison.Ordinal)), file, "bert.");
+        return classifier;
+    }
+
+    /// <summary>The same architecture and tokenizer with fresh weights: what pretraining is compared with.</summary>
+    public static TextClassifier FromScratch(PretrainedEncoder encoder, LabelSet labels, int seed, Pooling pooling = Pooling.Mean, int maximumLength = 64)
+    {
+        Seed.Everything(seed);
+        MatrixProducts.UseOneDnn();
+        var model = new BertForSequenceClassification(encoder.Config with { ClassifierPooling = pooling }, labels.Count, new DropoutMask(seed));
+        model.eval();
+        return new TextClassifier(model, encoder.Tokenizer, labels, Math.Min(maximumLength, encoder.Config.MaximumPositions));
+    }
+
+    /// <summary>Reads a classifier that <see cref="Save"/> wrote.</summary>
+    /// <exception cref="InvalidDataException">The folder holds an encoder without classes, or parts that do not fit together.</exception>
+    public static TextClassifier Load(string folder)
+    {
+        var encoder = PretrainedEncoder.Open(folder);
+        using var json = JsonDocument.Parse(File.ReadAllText(Path.Combine(folder, "config.json")));
+        if (!json.RootElement.TryGetProperty("id2label", out var names))
+            throw new InvalidDataException($"'{folder}' holds no classifier: its config.json has no id2label. For a pretrained encoder use FromPretrained.");
+        var labels = new LabelSet(names.EnumerateObject().OrderBy(p => int.Parse(p.Name, System.Globalization.CultureInfo.InvariantCulture)).Select(p => p.Value.GetString()!));
+        var maximumLength = json.RootElement.TryGetProperty("notebookkit_maximum_length", out var length) ? length.GetInt32() : 64;
+        var classifier = FromScratch(encoder, labels, seed: 0, encoder.Config.ClassifierPooling, maximumLength);
+        using var file = SafetensorsFile.Open(encoder.WeightsPath);
+        var report = ParameterLoader.Load(classifier.Model.named_parameters(), file, "bert.");
+        if (report.Missing.Count > 0) throw new InvalidDataException($"'{encoder.WeightsPath}' lacks {string.Join(", ", report.Missing)}.");
+        return classifier;
+    }
+
+    /// <summary>Writes a folder that <see cref="Load"/> reads: weights, configuration with the classes, tokenizer. Each file is whole or absent.</summary>
+    /// <param name="folder">Made where it is absent.</param>
+    public void Save(string folder)
+    {
+        Directory.CreateDirectory(folder);
+        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), Model.named_parameters().Select(p => KeyValuePair.Create(p.name, (Tensor)p.parameter)));
+        Tokenizer.Save(folder);
+        var config = Model.Encoder.Config.ToJson("BertForSequenceClassification", Labels.Names);
+        config["notebookkit_maximum_length"] = MaximumLength;
+        var path = Path.Combine(folder, "config.json");
+        File.WriteAllText(path + ".tmp", config.ToJsonString(new JsonSerializerOptions { WriteIndented = true, NewLine = "\n" }) + "\n");
+        File.Move(path + ".tmp", path, overwrite: true);
+    }
+
+    /// <summary>The most probable class of one text.</summary>
+    /// <exception cref="ArgumentException">The text is empty.</exception>
+    public Prediction Predict(string text) => Predict([text])[0];
+
+    /// <summary>The most probable class of every text, in order.</summary>
+    /// <exception cref="ArgumentException">A text is empty; the message says which.</exception>
+    public IReadOnlyList<Prediction> Predict(IReadOnlyList<string> texts)
+    {
+        var probabilities = PredictProbabilities(texts);
+        return [.. texts.Select((text, i) =>
+        {
+            var best = TensorPrimitives.IndexOfMax<float>(probabilities[i]);
+            return new Prediction(text, Labels[best], probabilities[i][best]);
+        })];
+    }
+
+    /// <summary>Probability of every class for every text.</summary>
+    public float[][] PredictProbabilities(IReadOnlyList<string> texts)
+    {
+        var rows = Logits(texts);
+        foreach (var row in rows) TensorPrimitives.SoftMax<float>(row, row);
+        return rows;
+    }
+
+    /// <summary>Class ids of every text.</summary>
+    public int[] PredictIds(IReadOnlyList<string> texts) => Array.ConvertAll(Logits(texts), l => TensorPrimitives.IndexOfMax<float>(l));
+
+    /// <summary>Logits of every text, (N, C).</summary>
+    public float[][] Logits(IReadOnlyList<string> texts) => Read(texts, inputs => Model.forward(inputs.Ids, inputs.Bias, inputs.Mask));
+
+    /// <summary>What the head reads of every text, (N, D): the frozen encoder's features.</summary>
+    public float[][] Features(IReadOnlyList<string> texts) => Read(texts, inputs => Model.Features(inputs.Ids, inputs.Bias, inputs.Mask));
+
+    /// <inheritdoc/>
+    public void Dispose() => Model.Dispose();
+
+    private float[][] Read(IReadOnlyList<string> texts, Func<EncoderInputs, Tensor> compute)
+    {
+        var empty = Enumerable.Range(0, texts.Count).FirstOrDefault(i => string.IsNullOrWhiteSpace(texts[i]), -1);
+        if (empty >= 0) throw new ArgumentException($"Text {empty + 1} of {texts.Count} is empty; a classifier needs something to read.", nameof(texts));
+        var rows = texts.AsParallel().AsOrdered().Select(t => Tokenizer.Encode(t, MaximumLength)).ToArray();
+        var result = new float[texts.Count][];
+        using var noGradient = no_grad();
+        var wasTraining = Model.training;
+        Model.eval();
+        foreach (var window in BatchSampler.ByTokens(Array.ConvertAll(rows, r => r.Length), TokensPerBatch))
+        {
+            using var scope = NewDisposeScope();
+            using var inputs = new EncoderInputs(Batch.Pad([.. window.Select(i => rows[i])], Tokenizer.PadId));
+            var values = compute(inputs).contiguous();
+            var (flat, width) = (values.data<float>().ToArray(), (int)values.size(1));
+            for (var i = 0; i < window.Length; i++) result[window[i]] = flat[(i * width)..((i + 1) * width)];
+        }
+        Model.train(wasTraining);
+        return result;
+    }
+}

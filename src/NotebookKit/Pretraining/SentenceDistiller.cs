@@ -1,0 +1,124 @@
+using System.Diagnostics;
+using NotebookKit.Data;
+using NotebookKit.Models;
+using NotebookKit.Models.Encoders;
+using NotebookKit.Runtime;
+using NotebookKit.Text;
+using NotebookKit.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NotebookKit.Pretraining;
+
+/// <summary>Settings of the distillation of sentence embeddings.</summary>
+public sealed record DistillationSettings
+{
+    /// <summary>Optimiser steps. Default 9,000.</summary>
+    public int Steps { get; init; } = 9000;
+
+    /// <summary>Padded tokens per step. Default 4,096.</summary>
+    public int TokensPerStep { get; init; } = 4096;
+
+    /// <summary>Texts to learn on. Default 1,200,000.</summary>
+    public int Texts { get; init; } = 1_200_000;
+
+    /// <summary>Texts held out to measure on. Default 2,000.</summary>
+    public int HeldOutTexts { get; init; } = 2000;
+
+    /// <summary>Longest text in the student's tokens. Default 64.</summary>
+    public int MaximumLength { get; init; } = 64;
+
+    /// <summary>Peak learning rate. Default 7e-4.</summary>
+    public double LearningRate { get; init; } = 7e-4;
+
+    /// <summary>Share of the steps on which the rate rises. Default 0.05.</summary>
+    public double WarmupShare { get; init; } = 0.05;
+
+    /// <summary>Steps between measurements, and between checkpoints. Default 500.</summary>
+    public int EvaluateEvery { get; init; } = 500;
+
+    /// <summary>Seed of texts and order. Default 2.</summary>
+    public int Seed { get; init; } = 2;
+}
+
+/// <summary>
+/// Teaches a small encoder the sentence embeddings of a larger one (Reimers &amp; Gurevych 2020): the student's mean-pooled states, at unit length,
+/// are drawn to the teacher's. Loss: squared distance of unit vectors, 2 − 2·cosine. Resumes from its last checkpoint.
+/// </summary>
+public sealed class SentenceDistiller(DistillationSettings settings, BertModel student, Tokenizer tokenizer, IReadOnlyList<string> texts, TeacherEmbeddings teacher, string checkpointFolder)
+{
+    /// <summary>Trains the student in place. Losses are mean 1 − cosine.</summary>
+    public IReadOnlyList<PretrainingPoint> Run(IProgress<string>? progress = null, CancellationToken cancellation = default)
+    {
+        MatrixProducts.UseOneDnn();
+        student.UseBFloat16();
+        student.train();
+        using var optimizer = new AdamW(student.named_parameters(), new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
+        var schedule = new LinearWarmup((int)(settings.WarmupShare * settings.Steps), settings.Steps);
+        var checkpoint = new PretrainingCheckpoint(checkpointFolder);
+        var (tokens, curve) = checkpoint.TryRestore(optimizer, student);
+
+        var rows = texts.AsParallel().AsOrdered().Select(t => tokenizer.Encode(t, settings.MaximumLength)).ToArray();
+        var training = Enumerable.Range(settings.HeldOutTexts, rows.Length - settings.HeldOutTexts).ToArray();
+        var clock = Stopwatch.StartNew();
+        var (lossSum, lossCount, startStep) = (0.0, 0, optimizer.Steps);
+        foreach (var batch in Batches(training, rows, optimizer.Steps))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            if (optimizer.Steps >= settings.Steps) break;
+            using (NewDisposeScope())
+            {
+                var loss = Distance(batch, rows);
+                (loss * 2).backward();
+                optimizer.Step(settings.LearningRate * schedule.FactorAt(optimizer.Steps));
+                lossSum += loss.ToDouble();
+                lossCount++;
+                tokens += batch.Sum(i => rows[i].Length);
+            }
+            var step = optimizer.Steps;
+            if (step % settings.EvaluateEvery != 0 && step != settings.Steps) continue;
+            curve.Add(new PretrainingPoint(step, tokens, lossSum / lossCount, HeldOut(rows)));
+            (lossSum, lossCount) = (0, 0);
+            checkpoint.Save(optimizer, student, tokens, curve);
+            progress?.Report($"step {step:N0} of {settings.Steps:N0}: cosine to the teacher {1 - curve[^1].TrainLoss:F4}, held-out {1 - curve[^1].HeldOutLoss:F4}, "
+                + $"{clock.Elapsed / (step - startStep) * (settings.Steps - step):hh\\:mm\\:ss} left");
+        }
+        return curve;
+    }
+
+    private Tensor Distance(int[] batch, int[][] rows)
+    {
+        using var inputs = new EncoderInputs(Batch.Pad([.. batch.Select(i => rows[i])], tokenizer.PadId), student.DataType);
+        var pooled = student.Pool(student.forward(inputs.Ids, inputs.Bias).to(ScalarType.Float32), inputs.Mask, Pooling.Mean);
+        return 1 - (pooled / pooled.norm(1, keepdim: true) * teacher.Rows(batch)).sum(1).mean();
+    }
+
+    private double HeldOut(int[][] rows)
+    {
+        using var noGradient = no_grad();
+        student.eval();
+        var sum = 0.0;
+        foreach (var batch in BatchSampler.ByTokens([.. rows.Take(settings.HeldOutTexts).Select(r => r.Length)], settings.TokensPerStep))
+        {
+            using var scope = NewDisposeScope();
+            sum += Distance(batch, rows).ToDouble() * batch.Length;
+        }
+        student.train();
+        return sum / settings.HeldOutTexts;
+    }
+
+    private IEnumerable<int[]> Batches(int[] training, int[][] rows, int skip)
+    {
+        for (var epoch = 0; ; epoch++)
+        {
+            var random = new Random(unchecked(settings.Seed * 7919 + epoch));
+            var order = (int[])training.Clone();
+            random.Shuffle(order);
+            var batches = order.Chunk(20_000).SelectMany(pool => BatchSampler.ByTokens([.. pool.Select(i => rows[i].Length)], settings.TokensPerStep)
+                .Select(b => b.Select(i => pool[i]).ToArray())).ToArray();
+            random.Shuffle(batches);
+            foreach (var batch in batches)
+                if (skip-- <= 0) yield return batch;
+        }
+    }
+}

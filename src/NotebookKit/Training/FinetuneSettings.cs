@@ -1,0 +1,66 @@
+namespace NotebookKit.Training;
+
+/// <summary>What part of a model is trained.</summary>
+public enum Trained
+{
+    /// <summary>Encoder and head.</summary>
+    All,
+    /// <summary>The head alone; the encoder is read once and its features kept.</summary>
+    HeadOnly,
+}
+
+/// <summary>How the classification head begins.</summary>
+public enum HeadStart
+{
+    /// <summary>Small random weights (Devlin et al. 2019).</summary>
+    Random,
+    /// <summary>The logistic regression that fits the frozen encoder's features best, so that finetuning does not distort them (LP-FT, Kumar et al. 2022).</summary>
+    LinearProbe,
+}
+
+/// <summary>Settings of a finetuning run. They print themselves; vary them with <c>with</c>.</summary>
+public sealed record FinetuneSettings
+{
+    /// <summary>What is trained. Default <see cref="Trained.All"/>.</summary>
+    public Trained Trained { get; init; } = Trained.All;
+
+    /// <summary>How the head begins. Default <see cref="HeadStart.LinearProbe"/>.</summary>
+    public HeadStart HeadStart { get; init; } = HeadStart.LinearProbe;
+
+    /// <summary>Passes over the training data, at least 1. Default 10.</summary>
+    public int Epochs { get; init; } = 10;
+
+    /// <summary>Examples per step, at least 1. Default 32.</summary>
+    public int BatchSize { get; init; } = 32;
+
+    /// <summary>Peak learning rate of encoder and head. Default 3e-4, which small encoders take (BERT-base: 2e-5 to 5e-5).</summary>
+    public double LearningRate { get; init; } = 3e-4;
+
+    /// <summary>Share of the steps on which the rate rises from 0, in [0, 1). Default 0.1.</summary>
+    public double WarmupShare { get; init; } = 0.1;
+
+    /// <summary>Optimiser constants; the defaults decay weights by 0.01 and clip gradients at norm 1.</summary>
+    public AdamWSettings Optimizer { get; init; } = new();
+
+    /// <summary>Inverse strength of the penalty of the linear probe, above 0. Default 10.</summary>
+    public double ProbeC { get; init; } = 10;
+
+    /// <summary>Epochs without a better validation accuracy before the run stops; <c>null</c> never stops early. Default <c>null</c>.</summary>
+    public int? Patience { get; init; }
+
+    /// <summary>Seed of order and dropout. Default 0.</summary>
+    public int Seed { get; init; }
+
+    /// <summary>Throws where a value is out of its range, naming it.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A value is out of range.</exception>
+    public void Validate()
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(Epochs, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(LearningRate);
+        ArgumentOutOfRangeException.ThrowIfNegative(WarmupShare);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(WarmupShare, 1);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(ProbeC);
+        if (Patience is < 1) throw new ArgumentOutOfRangeException(nameof(Patience), Patience, "Patience is at least 1 epoch, or null.");
+    }
+}
