@@ -1,0 +1,35 @@
+namespace NotebookKit.Checkpoints;
+
+/// <summary>Finds models on this machine by their hub id, without a network.</summary>
+public static class ModelCache
+{
+    private const string Variable = "NOTEBOOKKIT_MODELS";
+
+    /// <summary>The folder of a model: one that exists under the path itself, in <c>NOTEBOOKKIT_MODELS</c>, in Hugging Face's cache, or in
+    /// <c>shared/reference/checkpoints/real</c> beside the working directory's repository.</summary>
+    /// <param name="id">A folder, or a hub id such as <c>sentence-transformers/all-MiniLM-L6-v2</c>.</param>
+    /// <exception cref="DirectoryNotFoundException">It is nowhere; the message lists where was looked and the one thing to do.</exception>
+    public static string Find(string id)
+    {
+        if (id.Contains("..", StringComparison.Ordinal)) throw new ArgumentException($"'{id}' is not a hub id.", nameof(id));
+        var looked = Candidates(id).ToArray();
+        return looked.FirstOrDefault(f => File.Exists(Path.Combine(f, "config.json")))
+            ?? throw new DirectoryNotFoundException($"The model '{id}' is not on this machine. Looked in:\n  {string.Join("\n  ", looked)}\n"
+                + $"Do one thing: download its config.json, tokenizer.json and model.safetensors into one folder and set {Variable} to the folder above it.");
+    }
+
+    private static IEnumerable<string> Candidates(string id)
+    {
+        yield return Path.GetFullPath(id);
+        var name = id[(id.LastIndexOf('/') + 1)..];
+        if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } chosen) yield return Path.Combine(chosen, name);
+        var home = Environment.GetEnvironmentVariable("HF_HOME") is { Length: > 0 } hub
+            ? hub : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "huggingface");
+        var snapshots = Path.Combine(home, "hub", "models--" + id.Replace("/", "--", StringComparison.Ordinal), "snapshots");
+        if (Directory.Exists(snapshots))
+            foreach (var snapshot in Directory.EnumerateDirectories(snapshots)) yield return snapshot;
+        else yield return snapshots;
+        for (var folder = Directory.GetCurrentDirectory(); folder is not null; folder = Path.GetDirectoryName(folder))
+            if (Directory.Exists(Path.Combine(folder, "shared"))) yield return Path.Combine(folder, "shared", "reference", "checkpoints", "real", name);
+    }
+}

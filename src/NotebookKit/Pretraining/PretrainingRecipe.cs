@@ -1,0 +1,41 @@
+using System.Text.Json;
+using NotebookKit.Models.Encoders;
+
+namespace NotebookKit.Pretraining;
+
+/// <summary>Everything that decides how an encoder of this repository was made; kept as JSON beside it.</summary>
+public sealed record PretrainingRecipe
+{
+    private static readonly JsonSerializerOptions Json = new() { ReadCommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, UnmappedMemberHandling = System.Text.Json.Serialization.JsonUnmappedMemberHandling.Disallow };
+
+    /// <summary>Name of the model.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>What the text is built from.</summary>
+    public required IReadOnlyList<CorpusSource> Corpus { get; init; }
+
+    /// <summary>Ids of the WordPiece vocabulary.</summary>
+    public int VocabularySize { get; init; } = 8192;
+
+    /// <summary>Shape of the encoder; its vocabulary size is the one above.</summary>
+    public required BertConfig Model { get; init; }
+
+    /// <summary>First stage: masked language modelling.</summary>
+    public MaskedLMSettings MaskedLM { get; init; } = new();
+
+    /// <summary>Hub id of the encoder whose sentence embeddings the second stage learns.</summary>
+    public required string Teacher { get; init; }
+
+    /// <summary>Second stage: distillation of sentence embeddings.</summary>
+    public DistillationSettings Distillation { get; init; } = new();
+
+    /// <summary>Reads a recipe file.</summary>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">The file is malformed or has an unknown setting.</exception>
+    public static PretrainingRecipe Load(string path)
+    {
+        if (!File.Exists(path)) throw new FileNotFoundException($"No recipe at '{path}'.", path);
+        try { return JsonSerializer.Deserialize<PretrainingRecipe>(File.ReadAllText(path), Json) ?? throw new InvalidDataException($"'{path}' is empty."); }
+        catch (JsonException e) { throw new InvalidDataException($"'{path}' is not a usable recipe: {e.Message}", e); }
+    }
+}
