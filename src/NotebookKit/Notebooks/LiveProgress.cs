@@ -1,0 +1,52 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using NotebookKit.Display;
+using NotebookKit.Training;
+
+namespace NotebookKit.Notebooks;
+
+/// <summary>
+/// A progress bar in the running cell, updated about four times a second. What stands there at the end holds no times, so that a saved notebook
+/// changes only when results do.
+/// </summary>
+public sealed class LiveProgress : IProgress<TrainingProgress>
+{
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(250);
+    private readonly string _title;
+    private readonly Stopwatch _sinceUpdate = Stopwatch.StartNew();
+    private IDisplayHandle? _handle;
+
+    /// <summary>A bar under a title.</summary>
+    public LiveProgress(string title) => _title = title;
+
+    /// <inheritdoc/>
+    public void Report(TrainingProgress value)
+    {
+        var ended = value.Message is not null || value.Step >= value.TotalSteps;
+        if (!ended && _handle is not null && _sinceUpdate.Elapsed < Interval) return;
+        _sinceUpdate.Restart();
+        var view = new View(_title, value, ended);
+        if (_handle is null) _handle = LiveDisplay.Show(view);
+        else _handle.Update(view);
+    }
+
+    [TypeFormatterSource(typeof(ShownFormatterSource))]
+    private sealed record View(string Title, TrainingProgress Progress, bool Ended) : IShown
+    {
+        public string ToHtml() =>
+            $"<div style=\"max-width:560px\"><div>{WebUtility.HtmlEncode(ToText())}</div>"
+            + $"<div style=\"height:6px;background:#dde3ea;border-radius:3px\"><div style=\"height:6px;border-radius:3px;background:#0072B2;width:{Share * 100:F0}%\"></div></div></div>";
+
+        public string ToText()
+        {
+            var text = string.Create(CultureInfo.InvariantCulture, $"{Title}: step {Progress.Step} of {Progress.TotalSteps}, epoch {Progress.Epoch}, loss {Progress.Loss:F3}");
+            if (Progress.ValidationMetric is { } best) text += string.Create(CultureInfo.InvariantCulture, $", best validation accuracy {best * 100:F1} %");
+            if (Progress.Message is { } message) text += "; " + message;
+            if (!Ended && Progress.Step > 0) text += string.Create(CultureInfo.InvariantCulture, $", {Progress.Elapsed.TotalSeconds / Progress.Step * (Progress.TotalSteps - Progress.Step):F0} s left");
+            return text;
+        }
+
+        private double Share => Progress.TotalSteps == 0 ? 1 : (double)Progress.Step / Progress.TotalSteps;
+    }
+}
