@@ -46,7 +46,10 @@ public sealed class BertModel : nn.Module<Tensor, Tensor?, Tensor>
     /// <summary>Hidden states of the last layer.</summary>
     /// <param name="ids">(B, T) int64.</param>
     /// <param name="bias">(B, 1, 1, T) added to the attention scores, 0 or a large negative number at padding; <c>null</c> where nothing is padded.</param>
-    public override Tensor forward(Tensor ids, Tensor? bias) => encoder.forward(embeddings.forward(ids), bias);
+    public override Tensor forward(Tensor ids, Tensor? bias) => Encode(ids, bias, null);
+
+    /// <summary>The same for pairs of texts: <paramref name="segments"/> is (B, T) int64 with the segment of every token; <c>null</c> is segment 0 throughout.</summary>
+    public Tensor Encode(Tensor ids, Tensor? bias, Tensor? segments) => encoder.forward(embeddings.forward(ids, segments), bias);
 
     /// <summary>One vector per sequence. <paramref name="mask"/> is (B, T, 1), 1 at tokens and 0 at padding, in the states' type.</summary>
     public Tensor Pool(Tensor hidden, Tensor mask, Pooling pooling) => pooling switch
@@ -60,7 +63,7 @@ public sealed class BertModel : nn.Module<Tensor, Tensor?, Tensor>
     public void UseBFloat16() => Precision.LinearLayersTo(this, ScalarType.BFloat16);
 }
 
-internal sealed class BertEmbeddings : nn.Module<Tensor, Tensor>
+internal sealed class BertEmbeddings : nn.Module<Tensor, Tensor?, Tensor>
 {
     private readonly Embedding word_embeddings, position_embeddings, token_type_embeddings;
     private readonly LayerNorm LayerNorm;
@@ -80,7 +83,7 @@ internal sealed class BertEmbeddings : nn.Module<Tensor, Tensor>
 
     public Parameter WordEmbeddings => word_embeddings.weight!;
 
-    public override Tensor forward(Tensor ids)
+    public override Tensor forward(Tensor ids, Tensor? segments)
     {
         var length = ids.size(1);
         if (length > _config.MaximumPositions)
@@ -88,7 +91,7 @@ internal sealed class BertEmbeddings : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         var x = word_embeddings.forward(ids)                                       // (B, T, D)
             + position_embeddings.weight!.narrow(0, 0, length)                     // (T, D)
-            + token_type_embeddings.weight![0];                                    // (D), segment 0
+            + (segments is null ? token_type_embeddings.weight![0] : token_type_embeddings.forward(segments));
         x = LayerNorm.forward(x);
         return (training ? _dropout.Apply(x, _config.HiddenDropout) : x).MoveToOuterDisposeScope();
     }

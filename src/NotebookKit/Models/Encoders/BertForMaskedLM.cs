@@ -23,13 +23,16 @@ public sealed class BertForMaskedLM : nn.Module<Tensor, Tensor?, Tensor>
     public BertModel Encoder => bert;
 
     /// <summary>Logits over the vocabulary at every place: (B, T, V).</summary>
-    public override Tensor forward(Tensor ids, Tensor? bias) => cls.forward(bert.forward(ids, bias), bert.WordEmbeddings);
+    public override Tensor forward(Tensor ids, Tensor? bias) => Logits(bert.forward(ids, bias));
+
+    /// <summary>Logits over the vocabulary for hidden states (…, D).</summary>
+    public Tensor Logits(Tensor hidden) => cls.forward(hidden, bert.WordEmbeddings);
 
     /// <summary>Logits (N, V) in fp32 at chosen places only: <paramref name="places"/> is (N) int64, indices into the B·T rows.</summary>
     public Tensor At(Tensor ids, Tensor? bias, Tensor places)
     {
         var hidden = bert.forward(ids, bias);
-        return cls.forward(hidden.view(-1, bert.Config.HiddenSize).index_select(0, places), bert.WordEmbeddings).to(ScalarType.Float32);
+        return Logits(hidden.view(-1, bert.Config.HiddenSize).index_select(0, places)).to(ScalarType.Float32);
     }
 
     /// <summary>Matrix weights to bf16; embeddings and norms stay in fp32.</summary>

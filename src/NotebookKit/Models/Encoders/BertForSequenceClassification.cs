@@ -37,14 +37,17 @@ public sealed class BertForSequenceClassification : nn.Module<Tensor, Tensor?, T
     /// <param name="ids">(B, T) int64.</param>
     /// <param name="bias">(B, 1, 1, T) or <c>null</c>, as <see cref="BertModel.forward"/> takes it.</param>
     /// <param name="mask">(B, T, 1), 1 at tokens, 0 at padding.</param>
-    public override Tensor forward(Tensor ids, Tensor? bias, Tensor mask)
+    public override Tensor forward(Tensor ids, Tensor? bias, Tensor mask) => Classify(bert.forward(ids, bias), mask);
+
+    /// <summary>Logits (B, C) of hidden states (B, T, D).</summary>
+    public Tensor Classify(Tensor hidden, Tensor mask)
     {
-        var features = Features(ids, bias, mask);
-        if (training) features = _dropout.Apply(features, bert.Config.HiddenDropout);
-        return classifier.forward(features);
+        var features = Pooled(hidden, mask);
+        return classifier.forward(training ? _dropout.Apply(features, bert.Config.HiddenDropout) : features);
     }
 
     /// <summary>What the head reads: (B, D) in fp32.</summary>
-    public Tensor Features(Tensor ids, Tensor? bias, Tensor mask) =>
-        bert.Pool(bert.forward(ids, bias).to(ScalarType.Float32), mask, bert.Config.ClassifierPooling);
+    public Tensor Features(Tensor ids, Tensor? bias, Tensor mask) => Pooled(bert.forward(ids, bias), mask);
+
+    private Tensor Pooled(Tensor hidden, Tensor mask) => bert.Pool(hidden.to(ScalarType.Float32), mask, bert.Config.ClassifierPooling);
 }
