@@ -85,7 +85,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
             throw new KeyNotFoundException($"'{Path}' holds no tensor '{name}'. It holds {_tensors.Count}: {string.Join(", ", _tensors.Keys.Take(5))} …");
         var tensor = empty(info.Shape, dtype: Types[info.DataType].Type);
         var bytes = info.End - info.Begin;
-        Buffer.MemoryCopy(_data + info.Begin, (void*)TensorMemory.Pointer(tensor), bytes, bytes);
+        if (bytes > 0) Buffer.MemoryCopy(_data + info.Begin, (void*)TensorMemory.Pointer(tensor), bytes, bytes);
         if (dataType is null || dataType == tensor.dtype) return tensor;
         using (tensor) return tensor.to(dataType.Value);
     }

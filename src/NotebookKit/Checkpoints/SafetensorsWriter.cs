@@ -59,6 +59,7 @@ public static unsafe class SafetensorsWriter
                 header.WriteTo(file);
                 foreach (var (_, tensor) in stored)
                 {
+                    if (tensor.numel() == 0) continue;
                     using var bytes = new UnmanagedMemoryStream((byte*)TensorMemory.Pointer(tensor), tensor.numel() * tensor.element_size());
                     bytes.CopyTo(file);
                 }

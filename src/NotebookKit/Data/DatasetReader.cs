@@ -67,9 +67,10 @@ public static class DatasetReader
         while (csv.Read())
         {
             var row = csv.Parser.RawRow;
+            var example = csv.Parser.Count != header.Length ? null : new Example(csv[text] ?? "", csv[label] ?? "") { Kind = kind < 0 ? null : csv[kind] };
             if (damaged is not null) throw Bad(path, row, $"a quote stands where none may, in «{(damaged.Length > 80 ? damaged[..80] + "…" : damaged)}». Put the field in quotes and double the quotes inside it");
-            if (csv.Parser.Count != header.Length) throw Bad(path, row, $"{csv.Parser.Count} fields, the header has {header.Length}. A field with '{(delimiter == "\t" ? "tab" : delimiter)}' in it needs quotes");
-            yield return (row, new Example(csv[text] ?? "", csv[label] ?? "") { Kind = kind < 0 ? null : csv[kind] });
+            if (example is null) throw Bad(path, row, $"{csv.Parser.Count} fields, the header has {header.Length}. A field with '{(delimiter == "\t" ? "tab" : delimiter)}' in it needs quotes");
+            yield return (row, example);
         }
     }
 

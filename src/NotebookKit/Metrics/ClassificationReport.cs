@@ -49,7 +49,7 @@ public sealed class ClassificationReport : IShown
             {
                 var kept = PerClass.Where(s => !double.IsNaN(value(s))).ToArray();
                 var total = kept.Sum(weight);
-                return kept.Length == 0 ? double.NaN : total == 0 ? zeroDivision : kept.Sum(s => weight(s) * value(s)) / total;
+                return kept.Length == 0 ? double.NaN : total == 0 ? kept.Average(value) : kept.Sum(s => weight(s) * value(s)) / total;
             }
             return new ClassScores(Mean(s => s.Precision), Mean(s => s.Recall), Mean(s => s.F), matrix.Total);
         }

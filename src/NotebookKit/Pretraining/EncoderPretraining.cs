@@ -89,8 +89,9 @@ public sealed class EncoderPretraining(PretrainingRecipe recipe, string workFold
     {
         if (File.Exists(Path.Combine(workFolder, "tokenizer.json"))) return Tokenizer.Load(workFolder);
         var counts = new Dictionary<string, long>(StringComparer.Ordinal);
+        var words = new BertPreTokenizer();
         foreach (var passage in File.ReadLines(Path.Combine(workFolder, "corpus", "train.txt")))
-            foreach (var word in BertPreTokenizer.Words(passage))
+            foreach (var word in words.Words(passage))
                 counts[word] = counts.GetValueOrDefault(word) + 1;
         progress?.Report($"vocabulary: {counts.Values.Sum():N0} words, {counts.Count:N0} different");
         var tokenizer = Tokenizer.FromVocabulary(new WordPieceTrainer { VocabularySize = recipe.VocabularySize }.Train(counts));

@@ -10,24 +10,25 @@ public static class StudentT
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(degrees);
         if (double.IsInfinity(t)) return t > 0 ? 1 : 0;
-        var tail = 0.5 * IncompleteBeta(degrees / 2, 0.5, degrees / (degrees + t * t));
-        return t > 0 ? 1 - tail : tail;
+        return t > 0 ? 1 - Tail(t, degrees) : Tail(t, degrees);
     }
+
+    /// <summary>P(T &gt; |t|), exact also where it is tiny.</summary>
+    private static double Tail(double t, double degrees) => 0.5 * IncompleteBeta(degrees / 2, 0.5, degrees / (degrees + t * t));
 
     /// <summary>The t below which a share <paramref name="p"/> lies, p in (0, 1).</summary>
     public static double Quantile(double p, double degrees)
     {
         if (p is <= 0 or >= 1) throw new ArgumentOutOfRangeException(nameof(p), p, "A share is in (0, 1).");
         if (p == 0.5) return 0;
-        if (p < 0.5) return -Quantile(1 - p, degrees);
-        var (low, high) = (0.0, 1.0);
-        while (Cdf(high, degrees) < p) (low, high) = (high, high * 2);
+        var (low, high, tail) = (0.0, 1.0, Math.Min(p, 1 - p));
+        while (Tail(high, degrees) > tail) (low, high) = (high, high * 2);
         for (var i = 0; i < 200 && high - low > 1e-14 * high; i++)
         {
             var middle = (low + high) / 2;
-            if (Cdf(middle, degrees) < p) low = middle; else high = middle;
+            if (Tail(middle, degrees) > tail) low = middle; else high = middle;
         }
-        return (low + high) / 2;
+        return p < 0.5 ? -(low + high) / 2 : (low + high) / 2;
     }
 
     /// <summary>I_x(a, b), in [0, 1].</summary>

@@ -2,42 +2,49 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using Microsoft.ML.Tokenizers;
 
 namespace NotebookKit.Text;
 
 /// <summary>
 /// Turns text into the ids of a pretrained model, as its <c>tokenizer.json</c> says (Hugging Face tokenizers' format, WordPiece models).
-/// The splitting is Microsoft.ML.Tokenizers'. Immutable and thread-safe.
+/// Words are split by BERT's own rules and spelled by Microsoft.ML.Tokenizers (whose own BERT rules differ from the reference at line breaks and
+/// ASCII symbols). Immutable and thread-safe.
 /// </summary>
 public sealed class Tokenizer
 {
-    private readonly BertTokenizer _bert;
+    private readonly WordPieceTokenizer _pieces;
+    private readonly BertPreTokenizer _words;
+    private readonly Regex _specials;
+    private readonly Dictionary<string, int> _specialIds;
     private readonly string _json;
     private readonly string[] _tokens;
 
-    private Tokenizer(string json, string[] tokens, BertTokenizer bert)
+    private Tokenizer(string json, string[] tokens, WordPieceTokenizer pieces, BertPreTokenizer words)
     {
-        (_json, _tokens, _bert) = (json, tokens, bert);
+        (_json, _tokens, _pieces, _words) = (json, tokens, pieces, words);
+        _specialIds = WordPieceTrainer.SpecialTokens.ToDictionary(t => t, t => Array.IndexOf(tokens, t));
+        _specials = new Regex($"({string.Join('|', WordPieceTrainer.SpecialTokens.Select(Regex.Escape))})");
     }
 
     /// <summary>Number of ids, special tokens included.</summary>
     public int VocabularySize => _tokens.Length;
 
     /// <summary>Id that fills a row up to the length of its batch.</summary>
-    public int PadId => _bert.PaddingTokenId;
+    public int PadId => _specialIds["[PAD]"];
 
     /// <summary>Id that opens a sequence (<c>[CLS]</c>).</summary>
-    public int StartId => _bert.ClassificationTokenId;
+    public int StartId => _specialIds["[CLS]"];
 
     /// <summary>Id that closes a sequence (<c>[SEP]</c>).</summary>
-    public int EndId => _bert.SeparatorTokenId;
+    public int EndId => _specialIds["[SEP]"];
 
     /// <summary>Id that hides a token in masked language modelling.</summary>
-    public int MaskId => _bert.MaskingTokenId;
+    public int MaskId => _specialIds["[MASK]"];
 
     /// <summary>Id of what the vocabulary cannot spell.</summary>
-    public int UnknownId => _bert.UnknownTokenId;
+    public int UnknownId => _specialIds["[UNK]"];
 
     /// <summary>Reads <c>tokenizer.json</c> from a model folder, or the file itself.</summary>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
@@ -88,12 +95,16 @@ public sealed class Tokenizer
     public int[] Encode(string text, int maximumLength = 512)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maximumLength, 2);
-        var inner = _bert.EncodeToIds(text, maximumLength - 2, addSpecialTokens: false, out _, out _);
-        var ids = new int[inner.Count + 2];
-        ids[0] = StartId;
-        for (var i = 0; i < inner.Count; i++) ids[i + 1] = inner[i];
-        ids[^1] = EndId;
-        return ids;
+        var ids = new List<int> { StartId };
+        foreach (var part in text.Contains('[', StringComparison.Ordinal) ? _specials.Split(text) : [text])
+        {
+            if (ids.Count >= maximumLength - 1) break;
+            if (_specialIds.TryGetValue(part, out var special)) ids.Add(special);
+            else ids.AddRange(_pieces.EncodeToIds(string.Join(' ', _words.Words(part))));
+        }
+        if (ids.Count > maximumLength - 1) ids.RemoveRange(maximumLength - 1, ids.Count - maximumLength + 1);
+        ids.Add(EndId);
+        return [.. ids];
     }
 
     /// <summary>The token that an id stands for; continuations keep their <c>##</c>.</summary>
@@ -132,18 +143,17 @@ public sealed class Tokenizer
             var lowercase = !normalizer.TryGetProperty("lowercase", out var lower) || lower.GetBoolean();
             var stripAccents = normalizer.TryGetProperty("strip_accents", out var strip) && strip.ValueKind is JsonValueKind.True or JsonValueKind.False
                 ? strip.GetBoolean() : lowercase;
-            var options = new BertOptions
+            var words = new BertPreTokenizer(lowercase, stripAccents,
+                SplitChinese: !normalizer.TryGetProperty("handle_chinese_chars", out var cjk) || cjk.GetBoolean(),
+                Clean: !normalizer.TryGetProperty("clean_text", out var clean) || clean.GetBoolean());
+            var options = new WordPieceOptions
             {
-                LowerCaseBeforeTokenization = lowercase,
-                RemoveNonSpacingMarks = stripAccents,
-                IndividuallyTokenizeCjk = !normalizer.TryGetProperty("handle_chinese_chars", out var cjk) || cjk.GetBoolean(),
-                ApplyBasicTokenization = true,
-                SplitOnSpecialTokens = true,
+                PreTokenizer = PreTokenizer.CreateWhiteSpace(),
                 MaxInputCharsPerWord = model.TryGetProperty("max_input_chars_per_word", out var longest) ? longest.GetInt32() : 100,
                 ContinuingSubwordPrefix = model.TryGetProperty("continuing_subword_prefix", out var prefix) ? prefix.GetString()! : "##",
             };
             using var vocabulary = new MemoryStream(Encoding.UTF8.GetBytes(string.Join('\n', tokens)));
-            return new Tokenizer(json, tokens, BertTokenizer.Create(vocabulary, options));
+            return new Tokenizer(json, tokens, WordPieceTokenizer.Create(vocabulary, options), words);
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
         {

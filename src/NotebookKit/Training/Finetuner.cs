@@ -38,7 +38,7 @@ public sealed class Finetuner(FinetuneSettings settings)
             LinearProbe.FitHead(classifier, train, settings.ProbeC);
         var epochs = new List<EpochRecord>();
         using var best = new WeightSnapshot(model);
-        var (bestEpoch, bestAccuracy, steps) = (0, double.NegativeInfinity, 0);
+        var (bestEpoch, bestAccuracy, bestLoss, steps) = (0, double.NegativeInfinity, double.PositiveInfinity, 0);
         if (settings.Trained == Trained.HeadOnly)
         {
             // The probe is the optimum of the head already; a second optimiser would only come back to it.
@@ -53,7 +53,7 @@ public sealed class Finetuner(FinetuneSettings settings)
         var stepsPerEpoch = (rows.Length + settings.BatchSize - 1) / settings.BatchSize;
         var total = stepsPerEpoch * settings.Epochs;
         var schedule = new LinearWarmup((int)Math.Round(settings.WarmupShare * total), total);
-        if (validation is not null && settings.HeadStart == HeadStart.LinearProbe) bestAccuracy = Measure(classifier, validation).Accuracy;
+        if (validation is not null && settings.HeadStart == HeadStart.LinearProbe) (bestLoss, bestAccuracy) = Measure(classifier, validation);
         using var step = new TrainStep(classifier, settings.Optimizer);
         var stopped = false;
         for (var epoch = 1; epoch <= settings.Epochs && !stopped; epoch++)
@@ -83,9 +83,9 @@ public sealed class Finetuner(FinetuneSettings settings)
             }
             var (loss, accuracy) = Measure(classifier, validation);
             epochs.Add(new EpochRecord(epoch, lossSum / seen, loss, accuracy));
-            if (accuracy >= bestAccuracy)
+            if (accuracy > bestAccuracy || accuracy == bestAccuracy && loss < bestLoss)
             {
-                (bestEpoch, bestAccuracy) = (epoch, accuracy);
+                (bestEpoch, bestAccuracy, bestLoss) = (epoch, accuracy, loss);
                 best.Take();
             }
             stopped = epoch - bestEpoch >= settings.Patience && epoch < settings.Epochs;
