@@ -33,8 +33,8 @@ public sealed class CSharpSession
     {
         (_globals, _nuget) = (globals, nuget);
         var platform = ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator)
-            .Where(p => Path.GetFileName(p) is var name && (name.StartsWith("System.", StringComparison.Ordinal) || name.StartsWith("Microsoft.CSharp", StringComparison.Ordinal)
-                || name is "mscorlib.dll" or "netstandard.dll" or "nbkit.dll" or "Microsoft.DotNet.Interactive.Formatting.dll") && !name.Contains("Private", StringComparison.Ordinal) || name == "System.Private.CoreLib.dll");
+            .Where(p => Path.GetFileName(p) is var name && (name.StartsWith("System.", StringComparison.Ordinal)
+                || name is "Microsoft.CSharp.dll" or "mscorlib.dll" or "netstandard.dll" or "nbkit.dll" or "Microsoft.DotNet.Interactive.Formatting.dll"));
         _options = ScriptOptions.Default
             .WithReferences(platform.Select(p => MetadataReference.CreateFromFile(p)))
             .WithImports(Usings)
