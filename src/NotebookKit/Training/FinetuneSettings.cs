@@ -27,14 +27,14 @@ public sealed record FinetuneSettings
     /// <summary>How the head begins. Default <see cref="HeadStart.LinearProbe"/>.</summary>
     public HeadStart HeadStart { get; init; } = HeadStart.LinearProbe;
 
-    /// <summary>Passes over the training data, at least 1. Default 10.</summary>
-    public int Epochs { get; init; } = 10;
+    /// <summary>Passes over the training data, at least 1. Default 8.</summary>
+    public int Epochs { get; init; } = 8;
 
     /// <summary>Examples per step, at least 1. Default 32.</summary>
     public int BatchSize { get; init; } = 32;
 
-    /// <summary>Peak learning rate of encoder and head. Default 3e-4, which small encoders take (BERT-base: 2e-5 to 5e-5).</summary>
-    public double LearningRate { get; init; } = 3e-4;
+    /// <summary>Peak learning rate of encoder and head. Default 2e-4, which small encoders take (BERT-base: 2e-5 to 5e-5).</summary>
+    public double LearningRate { get; init; } = 2e-4;
 
     /// <summary>Share of the steps on which the rate rises from 0, in [0, 1). Default 0.1.</summary>
     public double WarmupShare { get; init; } = 0.1;
