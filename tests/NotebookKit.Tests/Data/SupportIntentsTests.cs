@@ -27,7 +27,11 @@ public sealed class SupportIntentsTests
             Assert.Equal(0.15, Data.Validation.Count(e => e.Label == label) / (double)all, 0.03);
             Assert.Equal(0.25, Data.Test.Count(e => e.Label == label) / (double)all, 0.03);
         }
-        Assert.All(All, e => Assert.False(string.IsNullOrEmpty(e.Kind)));
+        foreach (var kind in All.GroupBy(e => e.Kind!))
+        {
+            Assert.Equal(0.60, Data.Train.Count(e => e.Kind == kind.Key) / (double)kind.Count(), 0.04);
+            Assert.Equal(0.25, Data.Test.Count(e => e.Kind == kind.Key) / (double)kind.Count(), 0.04);
+        }
     }
 
     [Fact]
