@@ -14,10 +14,10 @@ public sealed partial class ReportTests
     {
         using var fixture = new ToolFixture();
         var dll = Path.GetRelativePath(fixture.Folder, typeof(Figure).Assembly.Location);
-        var notebook = NotebookDocument.Parse(ToolFixture.Json(("markdown", "# Title <x>\n\n## Part\n\ntext", []),
+        var notebook = NotebookDocument.Parse(ToolFixture.Json(("markdown", "# Title <x>\n\n## Part\n\n[me](x.ipynb) [data](../data/a.md)", []),
             ("code", $"#r \"{dll}\"\nusing NotebookKit.Plotting;\nvar s = \"<i>\"; // comment\nFigures.Bars(\"T\", \"v\", [new Bar(\"b\", 0.5, 0.4, 0.6)])", []), ("code", "throw new Exception(\"<script>alert(1)</script>\")", [])), "x.ipynb");
         var result = await new NotebookRunner(fixture).RunAsync(notebook, fixture.Folder, cancellation: TestContext.Current.CancellationToken);
-        var html = HtmlReport.Render([new ReportEntry("x.ipynb", notebook, result)], "a machine", new Dictionary<string, string> { ["mode"] = "fast" });
+        var html = HtmlReport.Render([new ReportEntry(Path.Combine(fixture.Folder, "notebooks", "x.ipynb"), notebook, result)], "a machine", new Dictionary<string, string> { ["mode"] = "fast" }, Path.Combine(fixture.Folder, "out"));
 
         Assert.Contains("stopped in cell 3", html);
         Assert.Contains("0 of 1 notebooks passed", html);
@@ -25,6 +25,8 @@ public sealed partial class ReportTests
         Assert.Contains("&lt;script&gt;alert(1)", html);
         Assert.Contains("Plotly.newPlot", html);
         Assert.Contains("mode = fast", html);
+        Assert.Contains("href=\"#n1\"", html);
+        Assert.Contains("href=\"../data/a.md\"", html);
         // plotly.js itself mentions addresses; what a browser would fetch is src=, href= and url( outside of it.
         var outside = PlotlyScript().Replace(html, "");
         Assert.DoesNotMatch("(src|href)=\"?(https?:)?//", outside);

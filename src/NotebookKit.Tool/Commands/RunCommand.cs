@@ -37,7 +37,7 @@ internal static class RunCommand
             var result = await runner.RunAsync(notebook, Path.GetDirectoryName(file)!, own, cancellation);
             notebook.Save(Path.Combine(output, "notebooks", Path.GetFileName(file)));
             if (inPlace) notebook.Save(file);
-            entries.Add(new ReportEntry(Path.GetFileName(file), notebook, result));
+            entries.Add(new ReportEntry(file, notebook, result));
             observer.Line(result.Error is null ? $"  passed in {result.Took.TotalSeconds:F0} s" : $"  stopped: {Path.GetFileName(file)}, cell {result.CellNumber}"
                 + (result.Error.Line is { } line ? $", line {line}" : "") + $": {result.Error.Name}: {result.Error.Message}");
             if (result.Error is not null) break;

@@ -23,14 +23,14 @@ public static partial class HtmlReport
     {
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
         var temporary = $"{path}.{Environment.ProcessId}.tmp";
-        File.WriteAllText(temporary, Render(entries, machine, parameters));
+        File.WriteAllText(temporary, Render(entries, machine, parameters, Path.GetDirectoryName(Path.GetFullPath(path))!));
         File.Move(temporary, path, overwrite: true);
     }
 
-    internal static string Render(IReadOnlyList<ReportEntry> entries, string machine, IReadOnlyDictionary<string, string> parameters)
+    internal static string Render(IReadOnlyList<ReportEntry> entries, string machine, IReadOnlyDictionary<string, string> parameters, string folder)
     {
         var (navigation, body) = (new StringBuilder(), new StringBuilder());
-        for (var n = 0; n < entries.Count; n++) Notebook(navigation, body, entries[n], $"n{n + 1}");
+        for (var n = 0; n < entries.Count; n++) Notebook(navigation, body, entries[n], $"n{n + 1}", link => Relink(link, entries, entries[n], folder));
         var failed = entries.Count(e => e.Result?.Error is not null);
         var ran = entries.Aggregate(TimeSpan.Zero, (t, e) => t + (e.Result?.Took ?? TimeSpan.Zero));
         var usesPlotly = body.ToString().Contains("nbkit-figure", StringComparison.Ordinal);
@@ -55,7 +55,7 @@ public static partial class HtmlReport
             """;
     }
 
-    private static void Notebook(StringBuilder navigation, StringBuilder body, ReportEntry entry, string prefix)
+    private static void Notebook(StringBuilder navigation, StringBuilder body, ReportEntry entry, string prefix, Func<string, string> relink)
     {
         var title = entry.Document.Title ?? entry.FileName;
         var failed = entry.Result?.Error is not null;
@@ -75,6 +75,7 @@ public static partial class HtmlReport
                         navigation.Append($"<a href=\"#{id}\">{AnyTag().Replace(match.Groups[2].Value, "")}</a>");
                     return $"<h{match.Groups[1].Value} id=\"{id}\">{match.Groups[2].Value}</h{match.Groups[1].Value}>";
                 });
+                html = LocalLink().Replace(html, match => $"href=\"{relink(match.Groups[1].Value)}\"");
                 body.Append($"<section class=\"markdown\">{html}</section>");
             }
             else if (cell.Kind == CellKind.Code && !string.IsNullOrWhiteSpace(cell.Source))
@@ -85,6 +86,15 @@ public static partial class HtmlReport
             }
         }
         body.Append("</article>");
+    }
+
+    /// <summary>A notebook's relative link as the report needs it: to the other notebook's place in the report, or to the file from the report's folder.</summary>
+    private static string Relink(string link, IReadOnlyList<ReportEntry> entries, ReportEntry from, string folder)
+    {
+        for (var n = 0; n < entries.Count; n++)
+            if (entries[n].FileName == link) return $"#n{n + 1}";
+        var target = Path.GetFullPath(link, Path.GetDirectoryName(Path.GetFullPath(from.Path))!);
+        return Encode(Path.GetRelativePath(folder, target).Replace('\\', '/'));
     }
 
     private static void Output(StringBuilder body, JsonObject output)
@@ -122,5 +132,6 @@ public static partial class HtmlReport
     private static string Encode(string text) => WebUtility.HtmlEncode(text);
 
     [GeneratedRegex("<h([1-6])[^>]*>(.*?)</h\\1>", RegexOptions.Singleline)] private static partial Regex HeadingTag();
+    [GeneratedRegex("href=\"(?!#|[a-z]+:)([^\"]+)\"")] private static partial Regex LocalLink();
     [GeneratedRegex("<[^>]*>")] private static partial Regex AnyTag();
 }

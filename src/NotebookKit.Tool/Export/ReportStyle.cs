@@ -23,7 +23,7 @@ internal static class ReportStyle
         a { color: var(--accent); }
         pre, code { font: 13px/1.5 ui-monospace, "Cascadia Code", Consolas, "DejaVu Sans Mono", monospace; }
         .markdown code, .summary code { background: var(--code); padding: 1px 5px; border-radius: 4px; }
-        pre.source { background: var(--code); border: 1px solid var(--line); border-left: 3px solid var(--accent); border-radius: 5px; padding: 11px 14px; overflow-x: auto; margin: 16px 0 0; }
+        pre.source { background: var(--code); border: 1px solid var(--line); border-left: 3px solid var(--accent); border-radius: 5px; padding: 11px 14px; white-space: pre-wrap; overflow-wrap: anywhere; margin: 16px 0 0; }
         .output { margin: 8px 0 0; max-width: 100%; overflow-x: auto; }
         pre.output { padding: 8px 14px; white-space: pre-wrap; overflow-wrap: anywhere; }
         pre.stderr { color: var(--soft); } pre.error { color: var(--bad); border: 1px solid var(--bad); border-radius: 5px; }

@@ -83,7 +83,8 @@ public static class Figures
         var cell = shown.Length > 20 ? 16 : 24;
         var height = 230 + cell * shown.Length;
         var reversed = shown.Reverse().ToArray();
-        var json = Of(title, height, Object(("tickangle", -60), ("side", "bottom"), ("title", Object(("text", "predicted")))), Object(("title", Object(("text", "truth")))),
+        var json = Of(title, height, Object(("tickangle", -60), ("dtick", 1), ("tickfont", Object(("size", 11))), ("title", Object(("text", "predicted")))),
+            Object(("dtick", 1), ("tickfont", Object(("size", 11))), ("title", Object(("text", "truth"), ("standoff", 12)))),
             [Trace("heatmap", ("x", names), ("y", names.Reverse().ToArray()), ("z", reversed.Select(t => shown.Select(p => Math.Round(share[t, p], 4)).ToArray()).ToArray()),
                 ("colorscale", new object[] { new object[] { 0, "#ffffff" }, new object[] { 0.1, "#cfe3f3" }, new object[] { 1, "#0b4f8a" } }), ("zmin", 0), ("zmax", 1),
                 ("hovertemplate", "%{y} answered as %{x}: %{z:.1%}<extra></extra>"))]);
