@@ -1,6 +1,5 @@
 #:project ../../src/NotebookKit/NotebookKit.csproj
-#:property ManagePackageVersionsCentrally=false
-#:package FSharp.Core@10.1.403
+#:package FSharp.Core
 
 // Finetunes the embedded encoder and answers messages: dotnet run notebooks/scripts/classify.cs "where is my parcel?"
 

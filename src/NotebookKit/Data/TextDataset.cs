@@ -58,8 +58,11 @@ public sealed class TextDataset : IReadOnlyList<Example>
     public TextDataset With(string name, IEnumerable<Example> examples) => new(name, examples, Labels);
 
     /// <summary>Draws <paramref name="n"/> examples of every class without replacement.</summary>
-    /// <exception cref="InvalidDataException">A class has fewer.</exception>
-    public TextDataset SamplePerClass(int n, int seed)
+    /// <param name="n">At least 1.</param>
+    /// <param name="seed">Same seed, same draw.</param>
+    /// <param name="orAll">Whether a class that has fewer gives all it has.</param>
+    /// <exception cref="InvalidDataException">A class has fewer, and <paramref name="orAll"/> is not set.</exception>
+    public TextDataset SamplePerClass(int n, int seed, bool orAll = false)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(n, 1);
         var random = new Random(seed);
@@ -67,7 +70,7 @@ public sealed class TextDataset : IReadOnlyList<Example>
         foreach (var label in Labels.Names)
         {
             var own = _examples.Where(e => e.Label == label).ToArray();
-            if (own.Length < n) throw new InvalidDataException($"Dataset '{Name}': {n} examples per class were asked for, label '{label}' has {own.Length}.");
+            if (own.Length < n && !orAll) throw new InvalidDataException($"Dataset '{Name}': {n} examples per class were asked for, label '{label}' has {own.Length}.");
             random.Shuffle(own);
             drawn.AddRange(own.Take(n));
         }

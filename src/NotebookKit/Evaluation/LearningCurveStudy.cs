@@ -25,7 +25,7 @@ public sealed record StudyRun(string Method, int PerClass, int Seed, double Accu
 /// </summary>
 /// <param name="Data">The task; draws come from its training part.</param>
 /// <param name="Methods">Methods by name, in the order shown.</param>
-/// <param name="PerClass">Examples per class, ascending.</param>
+/// <param name="PerClass">Examples per class, ascending; a class that has fewer gives all it has.</param>
 /// <param name="Seeds">Number of seeds, at least 2 (5 or more to be believed).</param>
 public sealed record LearningCurveStudy(DatasetSplits Data, IReadOnlyList<(string Name, LearningMethod Learn)> Methods, IReadOnlyList<int> PerClass, int Seeds)
 {
@@ -41,7 +41,7 @@ public sealed record LearningCurveStudy(DatasetSplits Data, IReadOnlyList<(strin
                 {
                     cancellation.ThrowIfCancellationRequested();
                     var started = clock.Elapsed;
-                    var accuracy = learn(Data.Train.SamplePerClass(n, seed), Data.Test, seed);
+                    var accuracy = learn(Data.Train.SamplePerClass(n, seed, orAll: true), Data.Test, seed);
                     runs.Add(new StudyRun(name, n, seed, accuracy, clock.Elapsed - started));
                     progress?.Report(new TrainingProgress($"{name}, {n} per class", runs.Count, total, seed + 1, 1 - accuracy, null, clock.Elapsed, runs.Count == total ? "done" : null));
                 }

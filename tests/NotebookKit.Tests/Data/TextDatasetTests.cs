@@ -34,6 +34,7 @@ public sealed class TextDatasetTests
         var sample = Numbers.SamplePerClass(10, seed: 3);
         Assert.All(sample.CountByLabel(), c => Assert.Equal(10, c));
         Assert.Equal(20, sample.Texts.Distinct().Count());
+        Assert.Equal((25, 40), (Numbers.SamplePerClass(40, seed: 3, orAll: true).CountByLabel()[0], Numbers.SamplePerClass(40, seed: 3, orAll: true).CountByLabel()[1]));
         Assert.Contains("has 25", Assert.Throws<InvalidDataException>(() => Numbers.SamplePerClass(26, seed: 3)).Message);
     }
 
