@@ -23,12 +23,13 @@ public static class Figures
         var ticks = points.Select(p => p.X).Distinct().Order().ToArray();
         var fewTicks = ticks.Length <= 12 ? ticks : [.. SvgCanvas.Ticks(ticks[0], ticks[^1])];
         var traces = series.Select((s, i) => Trace("scatter", ("mode", "lines+markers"), ("name", s.Name), ("x", s.Points.Select(p => p.X).ToArray()), ("y", s.Points.Select(p => p.Y).ToArray()),
-            ("line", Object(("color", Colors[i % Colors.Length]))),
+            ("yaxis", s.Share ? "y2" : null), ("line", Object(("color", Colors[i % Colors.Length]))),
             ("error_y", s.Points.Any(p => p.Upper is not null) ? Object(("type", "data"), ("symmetric", false),
                 ("array", s.Points.Select(p => p.Upper - p.Y ?? 0).ToArray()), ("arrayminus", s.Points.Select(p => p.Y - p.Lower ?? 0).ToArray())) : null))).ToArray();
         var json = Of(title, ChartHeight,
             Object(("title", Object(("text", xTitle))), ("type", logarithmicX ? "log" : "linear"), ("tickvals", fewTicks), ("ticktext", fewTicks.Select(Number).ToArray())),
-            Object(("title", Object(("text", yTitle))), ("tickformat", percent ? ".0%" : "")), traces, ("legend", Object(("orientation", "h"), ("y", -0.2))));
+            Object(("title", Object(("text", yTitle))), ("tickformat", percent ? ".0%" : "")), traces,
+            [("legend", Object(("orientation", "h"), ("y", -0.2))), .. RightAxis(series)]);
         return new Figure(title, json, LinesSvg(title, xTitle, yTitle, series, fewTicks, logarithmicX, percent), ChartHeight);
     }
 
@@ -40,8 +41,8 @@ public static class Figures
     {
         var series = new List<Series> { new("training loss", [.. epochs.Select(e => new PlotPoint(e.Epoch, e.TrainLoss))]) };
         if (epochs.Any(e => e.ValidationLoss is not null)) series.Add(new("validation loss", [.. epochs.Where(e => e.ValidationLoss is not null).Select(e => new PlotPoint(e.Epoch, e.ValidationLoss!.Value))]));
-        if (epochs.Any(e => e.ValidationAccuracy is not null)) series.Add(new("validation accuracy", [.. epochs.Where(e => e.ValidationAccuracy is not null).Select(e => new PlotPoint(e.Epoch, e.ValidationAccuracy!.Value))]));
-        return Lines(bestEpoch > 0 ? $"{title} (kept: epoch {bestEpoch})" : title, "epoch", "loss in nats; accuracy as a share", series);
+        if (epochs.Any(e => e.ValidationAccuracy is not null)) series.Add(new("validation accuracy", [.. epochs.Where(e => e.ValidationAccuracy is not null).Select(e => new PlotPoint(e.Epoch, e.ValidationAccuracy!.Value))], Share: true));
+        return Lines(bestEpoch > 0 ? $"{title} (kept: epoch {bestEpoch})" : title, "epoch", "loss (nats)", series);
     }
 
     /// <summary>Horizontal bars with intervals, in the order given from the top.</summary>
@@ -101,25 +102,31 @@ public static class Figures
         return new Figure(title, json, svg.End(), height);
     }
 
+    private static (string, object)[] RightAxis(IReadOnlyList<Series> series) => !series.Any(s => s.Share) ? [] :
+        [("yaxis2", Object(("overlaying", "y"), ("side", "right"), ("range", new double[] { 0, 1 }), ("tickformat", ".0%"), ("showgrid", false), ("automargin", true)))];
+
     private static string LinesSvg(string title, string xTitle, string yTitle, IReadOnlyList<Series> series, double[] xTicks, bool logarithmicX, bool percent)
     {
         var points = series.SelectMany(s => s.Points).ToArray();
         double Map(double x) => logarithmicX ? Math.Log(x) : x;
         var (left, right) = (Map(points.Min(p => p.X)), Map(points.Max(p => p.X)));
-        var (low, high) = (points.Min(p => p.Lower ?? p.Y), points.Max(p => p.Upper ?? p.Y));
+        var scaled = series.Where(s => !s.Share).SelectMany(s => s.Points).DefaultIfEmpty(new PlotPoint(0, 0, 0, 1)).ToArray();
+        var (low, high) = (scaled.Min(p => p.Lower ?? p.Y), scaled.Max(p => p.Upper ?? p.Y));
         (low, high) = (Math.Max(low >= 0 ? 0 : double.NegativeInfinity, low - 0.08 * (high - low + 1e-9)), high + 0.08 * (high - low + 1e-9));
-        var svg = new SvgCanvas(title, ChartHeight);
+        var hasShares = series.Any(s => s.Share);
+        var svg = new SvgCanvas(title, ChartHeight, right: hasShares ? 50 : 20);
         double X(double x) => svg.X(right > left ? 0.03 + 0.94 * (Map(x) - left) / (right - left) : 0.5);
-        double Y(double y) => svg.Y((y - low) / (high - low));
+        double Y(double y, bool share) => svg.Y(share ? y : (y - low) / (high - low));
         svg.Axes(xTitle, yTitle, xTicks.Select(t => ((X(t) - svg.X(0)) / (svg.X(1) - svg.X(0)), Number(t))), SvgCanvas.Ticks(low, high).Select(t => ((t - low) / (high - low), Label(t, percent))));
+        if (hasShares) foreach (var tick in SvgCanvas.Ticks(0, 1)) svg.Text(svg.X(1) + 8, svg.Y(tick) + 4, Label(tick, true));
         for (var i = 0; i < series.Count; i++)
         {
-            var color = Colors[i % Colors.Length];
-            svg.Polyline(series[i].Points.Select(p => (X(p.X), Y(p.Y))), color);
+            var (color, share) = (Colors[i % Colors.Length], series[i].Share);
+            svg.Polyline(series[i].Points.Select(p => (X(p.X), Y(p.Y, share))), color);
             foreach (var point in series[i].Points)
             {
-                if (point is { Lower: { } lower, Upper: { } upper }) svg.Line(X(point.X), Y(lower), X(point.X), Y(upper), color, 1.5);
-                svg.Dot(X(point.X), Y(point.Y), color);
+                if (point is { Lower: { } lower, Upper: { } upper }) svg.Line(X(point.X), Y(lower, share), X(point.X), Y(upper, share), color, 1.5);
+                svg.Dot(X(point.X), Y(point.Y, share), color);
             }
         }
         var at = 64.0;

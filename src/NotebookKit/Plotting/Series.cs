@@ -10,7 +10,8 @@ public sealed record PlotPoint(double X, double Y, double? Lower = null, double?
 /// <summary>A named line.</summary>
 /// <param name="Name">Shown in the legend.</param>
 /// <param name="Points">From left to right.</param>
-public sealed record Series(string Name, IReadOnlyList<PlotPoint> Points);
+/// <param name="Share">Whether it is a share from 0 to 1 drawn against a scale of its own on the right, for a chart whose other lines have another unit.</param>
+public sealed record Series(string Name, IReadOnlyList<PlotPoint> Points, bool Share = false);
 
 /// <summary>A named bar.</summary>
 /// <param name="Name">Shown beside the bar.</param>

@@ -9,11 +9,11 @@ internal sealed class SvgCanvas
 {
     public const int Width = 760;
     private readonly StringBuilder _svg = new();
-    private readonly int _height, _left, _right = 20, _top = 44, _bottom = 46;
+    private readonly int _height, _left, _right, _top = 44, _bottom = 46;
 
-    public SvgCanvas(string title, int height, int left = 60)
+    public SvgCanvas(string title, int height, int left = 60, int right = 20)
     {
-        (_height, _left) = (height, left);
+        (_height, _left, _right) = (height, left, right);
         Raw($"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {Width} {height}\" width=\"{Width}\" height=\"{height}\" font-family=\"system-ui,Segoe UI,Roboto,DejaVu Sans,sans-serif\" font-size=\"12\" fill=\"#1c2430\">");
         Raw($"<rect width=\"{Width}\" height=\"{height}\" fill=\"#ffffff\"/>");
         Raw($"<text x=\"8\" y=\"22\" font-size=\"15\" font-weight=\"600\">{Escape(title)}</text>");
