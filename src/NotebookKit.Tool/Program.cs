@@ -1,9 +1,9 @@
 using System.CommandLine;
 using NotebookKit.Tool.Commands;
 
-var root = new RootCommand("nbkit: run notebooks headless, and make the models that come with NotebookKit.")
+var root = new RootCommand("nbkit: run notebooks headless, check models against a reference, and make the models that come with NotebookKit.")
 {
-    RunCommand.Create(), PretrainCommand.Create(), PretrainCommand.CreateCorpus(),
+    RunCommand.Create(), PretrainCommand.Create(), PretrainCommand.CreateCorpus(), ConformCommand.Create(),
 };
 try
 {

@@ -32,6 +32,8 @@ internal sealed class ToolFixture : IDisposable, IRunObserver
         return (await new NotebookRunner(this).RunAsync(notebook, Folder), notebook);
     }
 
+    public string PathOf(string name) => Path.Combine(Folder, name);
+
     public string Write(string name, string content)
     {
         var path = Path.Combine(Folder, name);
@@ -51,6 +53,17 @@ internal sealed class ToolFixture : IDisposable, IRunObserver
             while (!File.Exists(Path.Combine(folder, "NotebookKit.sln"))) folder = Path.GetDirectoryName(folder)!;
             return Path.TrimEndingDirectorySeparator(folder);
         }
+    }
+
+    /// <summary>The reference data that is part of the project.</summary>
+    public static string Fixtures => Path.Combine(RepositoryRoot, "tests", "NotebookKit.Tests", "Fixtures");
+
+    /// <summary>A path below the shared data; skips the test, saying why, where it is absent.</summary>
+    public static string RequireShared(string relative)
+    {
+        var shared = Environment.GetEnvironmentVariable("NOTEBOOKKIT_SHARED") is { Length: > 0 } chosen ? chosen : Path.Combine(Path.GetDirectoryName(RepositoryRoot)!, "shared");
+        Assert.SkipUnless(Path.Exists(Path.Combine(shared, relative)), $"shared data is absent: {relative}");
+        return Path.Combine(shared, relative);
     }
 
     public void CellStarted(int number, int count, NotebookCell cell) { }

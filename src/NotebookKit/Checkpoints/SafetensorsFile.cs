@@ -1,18 +1,20 @@
 using System.Buffers.Binary;
-using System.IO.MemoryMappedFiles;
+using System.Security.Cryptography;
 using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
 using NotebookKit.Runtime;
 using static TorchSharp.torch;
 
 namespace NotebookKit.Checkpoints;
 
 /// <summary>
-/// A safetensors file opened for reading: the header is checked in full before any tensor is made, the data is memory-mapped and
-/// each tensor is copied once. Format: 8 bytes header length (little-endian), a JSON header, then the data
+/// A safetensors file opened for reading: the header is checked in full before any tensor is made, and each tensor is read from the file
+/// straight into its place, so that nothing is held twice. Format: 8 bytes header length (little-endian), a JSON header, then the data
 /// (https://github.com/huggingface/safetensors#format). Not thread-safe.
 /// </summary>
 public sealed unsafe class SafetensorsFile : IDisposable
 {
+    private const int Piece = 4 << 20;
     private const long MaximumHeader = 100_000_000; // the reference implementation's own limit
     private static readonly Dictionary<string, (ScalarType Type, int Size)> Types = new()
     {
@@ -21,17 +23,12 @@ public sealed unsafe class SafetensorsFile : IDisposable
         ["U8"] = (ScalarType.Byte, 1), ["BOOL"] = (ScalarType.Bool, 1),
     };
 
-    private readonly MemoryMappedFile _map;
-    private readonly MemoryMappedViewAccessor _view;
+    private readonly SafeFileHandle _file;
     private readonly Dictionary<string, TensorInfo> _tensors;
-    private readonly byte* _data;
+    private readonly long _start;
 
-    private SafetensorsFile(string path, MemoryMappedFile map, MemoryMappedViewAccessor view, Dictionary<string, TensorInfo> tensors,
-        IReadOnlyDictionary<string, string> metadata, byte* data)
-    {
-        (Path, _map, _view, _tensors, Metadata) = (path, map, view, tensors, metadata);
-        _data = data;
-    }
+    private SafetensorsFile(string path, SafeFileHandle file, Dictionary<string, TensorInfo> tensors, IReadOnlyDictionary<string, string> metadata, long start) =>
+        (Path, _file, _tensors, Metadata, _start) = (path, file, tensors, metadata, start);
 
     /// <summary>The file that was opened.</summary>
     public string Path { get; }
@@ -49,28 +46,24 @@ public sealed unsafe class SafetensorsFile : IDisposable
     {
         if (!File.Exists(path)) throw new FileNotFoundException($"No safetensors file at '{path}'.", path);
         TorchRuntime.EnsureLoaded();
-        var length = new FileInfo(path).Length;
-        if (length < 10) throw Bad(path, $"it has {length} bytes; even an empty one has 10");
-
-        var map = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
-        var view = map.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
+        var file = File.OpenHandle(path);
         try
         {
-            byte* start = null;
-            view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
-            start += view.PointerOffset;
-            var headerLength = BinaryPrimitives.ReadUInt64LittleEndian(new ReadOnlySpan<byte>(start, 8));
+            var length = RandomAccess.GetLength(file);
+            if (length < 10) throw Bad(path, $"it has {length} bytes; even an empty one has 10");
+            Span<byte> prefix = stackalloc byte[8];
+            ReadAll(file, path, prefix, 0);
+            var headerLength = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
             if (headerLength > MaximumHeader || (long)headerLength > length - 8)
                 throw Bad(path, $"its header claims {headerLength:N0} bytes, the file has {length:N0} (cut short, or not a safetensors file)");
-            var header = new ReadOnlyMemory<byte>(new ReadOnlySpan<byte>(start + 8, (int)headerLength).ToArray());
+            var header = new byte[headerLength];
+            ReadAll(file, path, header, 8);
             var (tensors, metadata) = ReadHeader(path, header, length - 8 - (long)headerLength);
-            return new SafetensorsFile(path, map, view, tensors, metadata, start + 8 + headerLength);
+            return new SafetensorsFile(path, file, tensors, metadata, 8 + (long)headerLength);
         }
         catch
         {
-            view.SafeMemoryMappedViewHandle.ReleasePointer();
-            view.Dispose();
-            map.Dispose();
+            file.Dispose();
             throw;
         }
     }
@@ -81,21 +74,71 @@ public sealed unsafe class SafetensorsFile : IDisposable
     /// <exception cref="KeyNotFoundException">The file holds no such tensor.</exception>
     public Tensor Read(string name, ScalarType? dataType = null)
     {
-        if (!_tensors.TryGetValue(name, out var info))
-            throw new KeyNotFoundException($"'{Path}' holds no tensor '{name}'. It holds {_tensors.Count}: {string.Join(", ", _tensors.Keys.Take(5))} …");
-        var tensor = empty(info.Shape, dtype: Types[info.DataType].Type);
-        var bytes = info.End - info.Begin;
-        if (bytes > 0) Buffer.MemoryCopy(_data + info.Begin, (void*)TensorMemory.Pointer(tensor), bytes, bytes);
-        if (dataType is null || dataType == tensor.dtype) return tensor;
-        using (tensor) return tensor.to(dataType.Value);
+        var info = Find(name);
+        var tensor = empty(info.Shape, dtype: dataType ?? Types[info.DataType].Type);
+        ReadInto(name, tensor);
+        return tensor;
+    }
+
+    /// <summary>Reads one tensor into memory that is there already, a few megabytes at a time, converting its type.</summary>
+    /// <param name="name">Key in the header.</param>
+    /// <param name="target">A contiguous CPU tensor of the same number of elements.</param>
+    /// <exception cref="KeyNotFoundException">The file holds no such tensor.</exception>
+    /// <exception cref="InvalidDataException">The file ends before the tensor does.</exception>
+    public void ReadInto(string name, Tensor target)
+    {
+        var info = Find(name);
+        var (type, size) = Types[info.DataType];
+        if (info.Count != target.numel()) throw new ArgumentException($"'{name}' of '{Path}' has {info.Count:N0} elements, the target {target.numel():N0}.");
+        var address = (byte*)TensorMemory.Pointer(target);
+        if (type == target.dtype)
+        {
+            for (var at = 0L; at < info.End - info.Begin; at += Piece)
+                ReadAll(_file, Path, new Span<byte>(address + at, (int)Math.Min(Piece, info.End - info.Begin - at)), _start + info.Begin + at);
+            return;
+        }
+        using var noGradient = no_grad();
+        using var flat = target.detach().view(-1);
+        var elements = Piece / size;
+        using var piece = empty(Math.Min(elements, info.Count), dtype: type);
+        for (var at = 0L; at < info.Count; at += elements)
+        {
+            var count = Math.Min(elements, info.Count - at);
+            ReadAll(_file, Path, new Span<byte>((byte*)TensorMemory.Pointer(piece), (int)(count * size)), _start + info.Begin + at * size);
+            using var part = flat.narrow(0, at, count);
+            using var from = piece.narrow(0, 0, count);
+            part.copy_(from);
+        }
+    }
+
+    /// <summary>Adds a tensor's bytes as they stand in the file to a hash.</summary>
+    internal void AppendTo(IncrementalHash hash, string name)
+    {
+        var info = Find(name);
+        var buffer = new byte[Math.Min(Piece, info.End - info.Begin)];
+        for (var at = info.Begin; at < info.End; at += Piece)
+        {
+            var part = buffer.AsSpan(0, (int)Math.Min(Piece, info.End - at));
+            ReadAll(_file, Path, part, _start + at);
+            hash.AppendData(part);
+        }
     }
 
     /// <inheritdoc/>
-    public void Dispose()
+    public void Dispose() => _file.Dispose();
+
+    private TensorInfo Find(string name) => _tensors.TryGetValue(name, out var info) ? info
+        : throw new KeyNotFoundException($"'{Path}' holds no tensor '{name}'. It holds {_tensors.Count}: {string.Join(", ", _tensors.Keys.Take(5))} …");
+
+    private static void ReadAll(SafeFileHandle file, string path, Span<byte> target, long offset)
     {
-        _view.SafeMemoryMappedViewHandle.ReleasePointer();
-        _view.Dispose();
-        _map.Dispose();
+        while (target.Length > 0)
+        {
+            var got = RandomAccess.Read(file, target, offset);
+            if (got == 0) throw Bad(path, $"it ends at byte {offset:N0}, before its data does (cut short while it was read?)");
+            target = target[got..];
+            offset += got;
+        }
     }
 
     private static (Dictionary<string, TensorInfo>, IReadOnlyDictionary<string, string>) ReadHeader(string path, ReadOnlyMemory<byte> header, long dataLength)

@@ -16,20 +16,20 @@ public sealed class ModelSummary : IShown
     /// <summary>Reads configuration, the header of the weights, and the front matter of the model card (README.md) where there is one.</summary>
     public static ModelSummary Of(PretrainedEncoder encoder)
     {
-        using var file = SafetensorsFile.Open(encoder.WeightsPath);
+        using var file = Checkpoint.Open(encoder.Folder);
         var card = FrontMatter(Path.Combine(encoder.Folder, "README.md"));
         var config = encoder.Config;
-        var parameters = file.Tensors.Values.Sum(t => t.Count);
-        var embeddings = file.Tensors.Values.Where(t => t.Name.Contains("embeddings", StringComparison.Ordinal)).Sum(t => t.Count);
+        var parameters = file.Tensors.Sum(t => t.Count);
+        var embeddings = file.Tensors.Where(t => t.Name.Contains("embeddings", StringComparison.Ordinal)).Sum(t => t.Count);
         static string Number(double v) => v.ToString("N0", CultureInfo.InvariantCulture);
         var rows = new List<IReadOnlyList<string>>
         {
             new[] { "name", Path.GetFileName(Path.TrimEndingDirectorySeparator(encoder.Folder)) },
-            new[] { "architecture", $"BERT, {config.Layers} layers × {config.HiddenSize}, {config.Heads} heads" },
+            new[] { "architecture", $"{config.ModelType}, {config.Int("num_hidden_layers", 0)} layers × {config.Int("hidden_size", 0)}, {config.Int("num_attention_heads", 0)} heads" },
             new[] { "parameters", $"{Number(parameters)}, of which embeddings {Number(embeddings)}" },
-            new[] { "stored as", string.Join(", ", file.Tensors.Values.Select(t => t.DataType).Distinct()) + $", {new FileInfo(encoder.WeightsPath).Length / 1e6:F1} MB" },
+            new[] { "stored as", string.Join(", ", file.Tensors.Select(t => t.DataType).Distinct()) + $", {file.Bytes / 1e6:F1} MB" },
             new[] { "vocabulary", $"{Number(encoder.Tokenizer.VocabularySize)} WordPiece tokens" },
-            new[] { "longest text", $"{Number(config.MaximumPositions)} tokens" },
+            new[] { "longest text", $"{Number(config.Int("max_position_embeddings", 512))} tokens" },
         };
         foreach (var (key, name) in new[] { ("language", "language"), ("license", "licence"), ("training_data", "training data"), ("teacher", "teacher") })
             if (card.TryGetValue(key, out var value)) rows.Add([name, value]);

@@ -1,5 +1,5 @@
 using TorchSharp;
-using TorchSharp.Modules;
+using NotebookKit.Models.Layers;
 using static TorchSharp.torch;
 
 namespace NotebookKit.Models;

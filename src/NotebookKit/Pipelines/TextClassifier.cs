@@ -3,7 +3,6 @@ using System.Text.Json;
 using NotebookKit.Checkpoints;
 using NotebookKit.Data;
 using NotebookKit.Models;
-using NotebookKit.Models.Encoders;
 using NotebookKit.Runtime;
 using NotebookKit.Text;
 using TorchSharp;
@@ -17,13 +16,13 @@ public sealed class TextClassifier : IDisposable
 {
     private const int TokensPerBatch = 4096;
 
-    private TextClassifier(BertForSequenceClassification model, Tokenizer tokenizer, LabelSet labels, int maximumLength)
+    private TextClassifier(EncoderModel model, Tokenizer tokenizer, LabelSet labels, int maximumLength)
     {
         (Model, Tokenizer, Labels, MaximumLength) = (model, tokenizer, labels, maximumLength);
     }
 
     /// <summary>The model; only training changes it.</summary>
-    public BertForSequenceClassification Model { get; }
+    public EncoderModel Model { get; }
 
     /// <summary>The tokenizer of the pretrained encoder.</summary>
     public Tokenizer Tokenizer { get; }
@@ -42,20 +41,30 @@ public sealed class TextClassifier : IDisposable
     /// <param name="maximumLength">Longest text in tokens. Default 64.</param>
     public static TextClassifier FromPretrained(PretrainedEncoder encoder, LabelSet labels, int seed, Pooling pooling = Pooling.Mean, int maximumLength = 64)
     {
-        var classifier = FromScratch(encoder, labels, seed, pooling, maximumLength);
-        using var file = SafetensorsFile.Open(encoder.WeightsPath);
-        ParameterLoader.Load(classifier.Model.named_parameters().Where(p => !p.name.StartsWith("classifier", StringComparison.Ordinal)), file, "bert.");
+        var (classifier, build) = Make(encoder, labels, seed, pooling, maximumLength);
+        using var checkpoint = Checkpoint.Open(encoder.Folder);
+        PretrainedModel.Fill(classifier.Model, checkpoint, build);
         return classifier;
     }
 
     /// <summary>The same architecture and tokenizer with fresh weights: what pretraining is compared with.</summary>
     public static TextClassifier FromScratch(PretrainedEncoder encoder, LabelSet labels, int seed, Pooling pooling = Pooling.Mean, int maximumLength = 64)
     {
+        var (classifier, build) = Make(encoder, labels, seed, pooling, maximumLength);
+        build.Initialise();
+        return classifier;
+    }
+
+    private static (TextClassifier Classifier, ModelBuilder Build) Make(PretrainedEncoder encoder, LabelSet labels, int seed, Pooling pooling, int maximumLength)
+    {
         Seed.Everything(seed);
         MatrixProducts.UseOneDnn();
-        var model = new BertForSequenceClassification(encoder.Config with { ClassifierPooling = pooling }, labels.Count, new DropoutMask(seed));
+        ArgumentOutOfRangeException.ThrowIfLessThan(labels.Count, 2);
+        var build = new ModelBuilder(new DropoutMask(seed));
+        var model = Architectures.Build(encoder.Config, new HeadSettings(ModelHead.SequenceClassification, labels.Count, pooling), build) as EncoderModel
+            ?? throw new InvalidDataException($"'{encoder.Folder}' holds a {encoder.Config.ModelType} model; a text classifier needs an encoder.");
         model.eval();
-        return new TextClassifier(model, encoder.Tokenizer, labels, Math.Min(maximumLength, encoder.Config.MaximumPositions));
+        return (new TextClassifier(model, encoder.Tokenizer, labels, Math.Min(maximumLength, model.MaximumPositions)), build);
     }
 
     /// <summary>Reads a classifier that <see cref="Save"/> wrote.</summary>
@@ -68,10 +77,10 @@ public sealed class TextClassifier : IDisposable
             throw new InvalidDataException($"'{folder}' holds no classifier: its config.json has no id2label. For a pretrained encoder use FromPretrained.");
         var labels = new LabelSet(names.EnumerateObject().OrderBy(p => int.Parse(p.Name, System.Globalization.CultureInfo.InvariantCulture)).Select(p => p.Value.GetString()!));
         var maximumLength = json.RootElement.TryGetProperty("notebookkit_maximum_length", out var length) ? length.GetInt32() : 64;
-        var classifier = FromScratch(encoder, labels, seed: 0, encoder.Config.ClassifierPooling, maximumLength);
-        using var file = SafetensorsFile.Open(encoder.WeightsPath);
-        var report = ParameterLoader.Load(classifier.Model.named_parameters(), file, "bert.");
-        if (report.Missing.Count > 0) throw new InvalidDataException($"'{encoder.WeightsPath}' lacks {string.Join(", ", report.Missing)}.");
+        var (classifier, build) = Make(encoder, labels, seed: 0, Architectures.HeadOf(encoder.Config).Pooling, maximumLength);
+        using var checkpoint = Checkpoint.Open(folder);
+        var report = PretrainedModel.Fill(classifier.Model, checkpoint, build, headMayDiffer: false);
+        if (report.Missing.Count > 0) throw new InvalidDataException($"'{checkpoint.Source}' lacks {string.Join(", ", report.Missing)}.");
         return classifier;
     }
 
@@ -79,14 +88,8 @@ public sealed class TextClassifier : IDisposable
     /// <param name="folder">Made where it is absent.</param>
     public void Save(string folder)
     {
-        Directory.CreateDirectory(folder);
-        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), Model.named_parameters().Select(p => KeyValuePair.Create(p.name, (Tensor)p.parameter)));
+        ModelFolder.Write(Model, folder, labels: Labels.Names, extra: new Dictionary<string, System.Text.Json.Nodes.JsonNode?> { ["notebookkit_maximum_length"] = MaximumLength });
         Tokenizer.Save(folder);
-        var config = Model.Encoder.Config.ToJson("BertForSequenceClassification", Labels.Names);
-        config["notebookkit_maximum_length"] = MaximumLength;
-        var path = Path.Combine(folder, "config.json");
-        File.WriteAllText(path + ".tmp", config.ToJsonString(new JsonSerializerOptions { WriteIndented = true, NewLine = "\n" }) + "\n");
-        File.Move(path + ".tmp", path, overwrite: true);
     }
 
     /// <summary>The most probable class of one text.</summary>
@@ -117,10 +120,10 @@ public sealed class TextClassifier : IDisposable
     public int[] PredictIds(IReadOnlyList<string> texts) => Array.ConvertAll(Logits(texts), l => TensorPrimitives.IndexOfMax<float>(l));
 
     /// <summary>Logits of every text, (N, C).</summary>
-    public float[][] Logits(IReadOnlyList<string> texts) => Read(texts, inputs => Model.forward(inputs.Ids, inputs.Bias, inputs.Mask));
+    public float[][] Logits(IReadOnlyList<string> texts) => Read(texts, inputs => Model.forward(inputs));
 
     /// <summary>What the head reads of every text, (N, D): the frozen encoder's features.</summary>
-    public float[][] Features(IReadOnlyList<string> texts) => Read(texts, inputs => Model.Features(inputs.Ids, inputs.Bias, inputs.Mask));
+    public float[][] Features(IReadOnlyList<string> texts) => Read(texts, inputs => Model.Features(Model.Encode(inputs), inputs));
 
     /// <inheritdoc/>
     public void Dispose() => Model.Dispose();

@@ -47,16 +47,16 @@ public sealed class EncoderPretraining(PretrainingRecipe recipe, string workFold
 
         var (maskedLM, maskedCurve) = new MaskedLMPretrainer(config, recipe.MaskedLM, tokenizer, train, heldOut, At("masked-lm")).Run(progress, cancellation);
         var stages = new Dictionary<string, string> { ["masked-lm"] = At("stages", "masked-lm"), ["distilled"] = At("stages", "distilled") };
-        WriteModel(stages["masked-lm"], config, tokenizer, maskedLM.Encoder);
+        WriteModel(stages["masked-lm"], config, tokenizer, maskedLM);
 
         var texts = DistillationTexts.Draw(At("corpus", "train.txt"), recipe.Distillation.Texts, recipe.Distillation.Seed);
         var teacherFolder = PretrainedEncoder.Open(ModelCache.Find(recipe.Teacher));
         using var teacher = teacherFolder.LoadEncoder();
         teacher.UseBFloat16();
         var targets = TeacherEmbeddings.Compute(teacher, teacherFolder.Tokenizer, texts, config.HiddenSize, At("teacher.f16"), progress, cancellation);
-        progress?.Report($"teacher: {targets.Width} of {teacher.Config.HiddenSize} directions hold {targets.KeptShare:P1} of its squared length");
-        var distilledCurve = new SentenceDistiller(recipe.Distillation, maskedLM.Encoder, tokenizer, texts, targets, At("distillation")).Run(progress, cancellation);
-        WriteModel(stages["distilled"], config, tokenizer, maskedLM.Encoder);
+        progress?.Report($"teacher: {targets.Width} of {teacher.Width} directions hold {targets.KeptShare:P1} of its squared length");
+        var distilledCurve = new SentenceDistiller(recipe.Distillation, maskedLM, tokenizer, texts, targets, At("distillation")).Run(progress, cancellation);
+        WriteModel(stages["distilled"], config, tokenizer, maskedLM);
 
         var probes = stages.ToDictionary(s => s.Key, s => Probe(s.Value, progress));
         var kept = probes.MaxBy(p => p.Value.Values.Average()).Key;
@@ -67,7 +67,7 @@ public sealed class EncoderPretraining(PretrainingRecipe recipe, string workFold
             Directory.CreateDirectory(Path.GetDirectoryName(target)!);
             File.Copy(file, target, overwrite: true);
         }
-        var result = new PretrainingResult(characters, train.Tokens, maskedLM.Encoder.parameters().Sum(p => p.numel()), maskedCurve, distilledCurve, targets.KeptShare, probes, kept);
+        var result = new PretrainingResult(characters, train.Tokens, EncoderOf(maskedLM).Sum(p => p.Value.numel()), maskedCurve, distilledCurve, targets.KeptShare, probes, kept);
         WriteText(Path.Combine(modelFolder, "training.json"), JsonSerializer.Serialize(result, new JsonSerializerOptions { WriteIndented = true, NewLine = "\n" }));
         WriteText(Path.Combine(modelFolder, "README.md"), EncoderCard.Write(recipe, config, result));
         maskedLM.Dispose();
@@ -122,10 +122,9 @@ public sealed class EncoderPretraining(PretrainingRecipe recipe, string workFold
         return accuracies;
     }
 
-    private static void WriteModel(string folder, BertConfig config, Tokenizer tokenizer, BertModel encoder)
+    private static void WriteModel(string folder, BertConfig config, Tokenizer tokenizer, Bert model)
     {
-        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"),
-            encoder.named_parameters().Select(p => KeyValuePair.Create(p.name, (Tensor)p.parameter)), torch.ScalarType.BFloat16);
+        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), EncoderOf(model), torch.ScalarType.BFloat16);
         tokenizer.Save(folder);
         WriteJson(Path.Combine(folder, "config.json"), config.ToJson("BertModel"));
         // sentence-transformers' own files, so that it reads the folder as it is.
@@ -134,6 +133,10 @@ public sealed class EncoderPretraining(PretrainingRecipe recipe, string workFold
             new JsonObject { ["idx"] = 1, ["name"] = "1", ["path"] = "1_Pooling", ["type"] = "sentence_transformers.models.Pooling" }));
         WriteJson(Path.Combine(folder, "1_Pooling", "config.json"), new JsonObject { ["word_embedding_dimension"] = config.HiddenSize, ["pooling_mode_mean_tokens"] = true });
     }
+
+    /// <summary>The encoder's parameters without the masked-LM head, under the names of a bare encoder.</summary>
+    private static IEnumerable<KeyValuePair<string, Tensor>> EncoderOf(Bert model) => model.Stored()
+        .Where(s => s.Name.StartsWith(model.BasePrefix, StringComparison.Ordinal)).Select(s => KeyValuePair.Create(s.Name[model.BasePrefix.Length..], s.Value));
 
     private static void WriteJson(string path, JsonNode json) => WriteText(path, json.ToJsonString(new JsonSerializerOptions { WriteIndented = true, NewLine = "\n" }));
 

@@ -57,12 +57,12 @@ public sealed record PretrainingPoint(int Step, long Tokens, double TrainLoss, d
 public sealed class MaskedLMPretrainer(BertConfig config, MaskedLMSettings settings, Tokenizer tokenizer, TokenizedCorpus train, TokenizedCorpus heldOut, string checkpointFolder)
 {
     /// <summary>Trains, or goes on from the last checkpoint. The caller disposes the model.</summary>
-    public (BertForMaskedLM Model, IReadOnlyList<PretrainingPoint> Curve) Run(IProgress<string>? progress = null, CancellationToken cancellation = default)
+    public (Bert Model, IReadOnlyList<PretrainingPoint> Curve) Run(IProgress<string>? progress = null, CancellationToken cancellation = default)
     {
         TorchRuntime.EnsureLoaded();
         MatrixProducts.UseOneDnn();
         torch.random.manual_seed(settings.Seed);
-        var model = new BertForMaskedLM(config with { HiddenDropout = 0, AttentionDropout = 0 }, new DropoutMask(settings.Seed));
+        var model = Bert.Fresh(config with { HiddenDropout = 0, AttentionDropout = 0 }, new HeadSettings(ModelHead.MaskedLM), new DropoutMask(settings.Seed));
         model.UseBFloat16();
         using var optimizer = new AdamW(model.named_parameters(), new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
         var schedule = new LinearWarmup((int)(settings.WarmupShare * settings.Steps), settings.Steps);
@@ -98,7 +98,7 @@ public sealed class MaskedLMPretrainer(BertConfig config, MaskedLMSettings setti
     }
 
     /// <summary>Mean loss on the held-out windows, masks fixed.</summary>
-    public double HeldOutLoss(BertForMaskedLM model)
+    public double HeldOutLoss(Bert model)
     {
         using var noGradient = no_grad();
         model.eval();
@@ -108,20 +108,24 @@ public sealed class MaskedLMPretrainer(BertConfig config, MaskedLMSettings setti
         {
             using var scope = NewDisposeScope();
             var (batch, places, targets) = Mask([.. window.Select(i => heldOut[i])], new Random(++seed));
-            using var inputs = new EncoderInputs(batch, model.Encoder.DataType);
-            sum += F.cross_entropy(model.At(inputs.Ids, inputs.Bias, tensor(places)), tensor(targets)).ToDouble() * targets.Length;
+            using var inputs = new EncoderInputs(batch, model.DataType);
+            sum += F.cross_entropy(At(model, inputs, places), tensor(targets)).ToDouble() * targets.Length;
             count += targets.Length;
         }
         model.train();
         return sum / count;
     }
 
-    private double Step(BertForMaskedLM model, AdamW optimizer, int[][] rows, double rate, int seed)
+    /// <summary>Logits (N, V) in fp32 at chosen places only, indices into the B·T rows.</summary>
+    private static Tensor At(Bert model, EncoderInputs inputs, long[] places) =>
+        model.VocabularyLogits(model.Encode(inputs).view(-1, model.Width).index_select(0, tensor(places))).to(ScalarType.Float32);
+
+    private double Step(Bert model, AdamW optimizer, int[][] rows, double rate, int seed)
     {
         using var scope = NewDisposeScope();
         var (batch, places, targets) = Mask(rows, new Random(seed));
-        using var inputs = new EncoderInputs(batch, model.Encoder.DataType);
-        var loss = F.cross_entropy(model.At(inputs.Ids, inputs.Bias, tensor(places)), tensor(targets));
+        using var inputs = new EncoderInputs(batch, model.DataType);
+        var loss = F.cross_entropy(At(model, inputs, places), tensor(targets));
         loss.backward();
         optimizer.Step(rate);
         return loss.ToDouble();

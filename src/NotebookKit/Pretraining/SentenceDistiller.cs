@@ -45,7 +45,7 @@ public sealed record DistillationSettings
 /// Teaches a small encoder the sentence embeddings of a larger one (Reimers &amp; Gurevych 2020): the student's mean-pooled states, at unit length,
 /// are drawn to the teacher's. Loss: squared distance of unit vectors, 2 − 2·cosine. Resumes from its last checkpoint.
 /// </summary>
-public sealed class SentenceDistiller(DistillationSettings settings, BertModel student, Tokenizer tokenizer, IReadOnlyList<string> texts, TeacherEmbeddings teacher, string checkpointFolder)
+public sealed class SentenceDistiller(DistillationSettings settings, Bert student, Tokenizer tokenizer, IReadOnlyList<string> texts, TeacherEmbeddings teacher, string checkpointFolder)
 {
     /// <summary>Trains the student in place. Losses are mean 1 − cosine.</summary>
     public IReadOnlyList<PretrainingPoint> Run(IProgress<string>? progress = null, CancellationToken cancellation = default)
@@ -53,7 +53,7 @@ public sealed class SentenceDistiller(DistillationSettings settings, BertModel s
         MatrixProducts.UseOneDnn();
         student.UseBFloat16();
         student.train();
-        using var optimizer = new AdamW(student.named_parameters(), new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
+        using var optimizer = new AdamW(student.named_parameters().Where(p => p.name.StartsWith(student.BasePrefix, StringComparison.Ordinal)), new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
         var schedule = new LinearWarmup((int)(settings.WarmupShare * settings.Steps), settings.Steps);
         var checkpoint = new PretrainingCheckpoint(checkpointFolder);
         var (tokens, curve) = checkpoint.TryRestore(optimizer, student);
@@ -89,7 +89,7 @@ public sealed class SentenceDistiller(DistillationSettings settings, BertModel s
     private Tensor Distance(int[] batch, int[][] rows)
     {
         using var inputs = new EncoderInputs(Batch.Pad([.. batch.Select(i => rows[i])], tokenizer.PadId), student.DataType);
-        var pooled = student.Pool(student.forward(inputs.Ids, inputs.Bias).to(ScalarType.Float32), inputs.Mask, Pooling.Mean);
+        var pooled = EncoderModel.Mean(student.Encode(inputs).to(ScalarType.Float32), inputs.Mask);
         return 1 - (pooled / pooled.norm(1, keepdim: true) * teacher.Rows(batch)).sum(1).mean();
     }
 

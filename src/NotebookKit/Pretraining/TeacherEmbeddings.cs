@@ -46,10 +46,10 @@ public sealed class TeacherEmbeddings
     /// <param name="cache">File that holds what is done; must belong to the same texts.</param>
     /// <param name="progress">One line now and then.</param>
     /// <param name="cancellation">Stops between parts; what is done stays in the file.</param>
-    public static TeacherEmbeddings Compute(BertModel teacher, Tokenizer tokenizer, IReadOnlyList<string> texts, int width, string cache,
+    public static TeacherEmbeddings Compute(EncoderModel teacher, Tokenizer tokenizer, IReadOnlyList<string> texts, int width, string cache,
         IProgress<string>? progress = null, CancellationToken cancellation = default)
     {
-        var full = teacher.Config.HiddenSize;
+        var full = teacher.Width;
         ArgumentOutOfRangeException.ThrowIfGreaterThan(width, full);
         // The first part decides the directions: eigenvectors of the second-moment matrix, largest first.
         using var first = Embed(teacher, tokenizer, [.. texts.Take(2 * Part)]);
@@ -81,19 +81,18 @@ public sealed class TeacherEmbeddings
     }
 
     /// <summary>Unit-length mean-pooled embeddings (N, D) fp32, in the order of the texts. The caller disposes the tensor.</summary>
-    public static Tensor Embed(BertModel encoder, Tokenizer tokenizer, IReadOnlyList<string> texts, int maximumLength = 64)
+    public static Tensor Embed(EncoderModel encoder, Tokenizer tokenizer, IReadOnlyList<string> texts, int maximumLength = 64)
     {
         TorchRuntime.EnsureLoaded();
         using var noGradient = no_grad();
         encoder.eval();
         var rows = texts.AsParallel().AsOrdered().Select(t => tokenizer.Encode(t, maximumLength)).ToArray();
-        var result = zeros(texts.Count, encoder.Config.HiddenSize);
+        var result = zeros(texts.Count, encoder.Width);
         foreach (var window in BatchSampler.ByTokens([.. rows.Select(r => r.Length)], 4096))
         {
             using var scope = NewDisposeScope();
             using var inputs = new EncoderInputs(Batch.Pad([.. window.Select(i => rows[i])], tokenizer.PadId), encoder.DataType);
-            var pooled = encoder.Pool(encoder.forward(inputs.Ids, inputs.Bias).to(ScalarType.Float32), inputs.Mask, Pooling.Mean);
-            result.index_copy_(0, tensor(window.Select(i => (long)i).ToArray()), pooled / pooled.norm(1, keepdim: true));
+            result.index_copy_(0, tensor(window.Select(i => (long)i).ToArray()), encoder.Embed(inputs));
         }
         return result;
     }

@@ -41,7 +41,7 @@ public static class LinearProbe
         using var noGradient = no_grad();
         using var weights = tensor(weight, [regression.Classes, width]);
         using var biases = tensor(bias);
-        classifier.Model.Head.weight!.copy_(weights);
-        classifier.Model.Head.bias!.copy_(biases);
+        classifier.Model.Classifier.weight.copy_(weights);
+        classifier.Model.Classifier.bias!.copy_(biases);
     }
 }

@@ -34,7 +34,7 @@ public sealed class TrainStep : IDisposable
 
         using var scope = NewDisposeScope();
         using var inputs = new EncoderInputs(batch);
-        var logits = _classifier.Model.forward(inputs.Ids, inputs.Bias, inputs.Mask);   // (B, C)
+        var logits = _classifier.Model.forward(inputs);   // (B, C)
         var loss = F.cross_entropy(logits, tensor(labels));
         var value = loss.ToDouble();
         if (!double.IsFinite(value)) throw new InvalidOperationException($"The loss is {value} at step {_optimizer.Steps + 1}. Lower the learning rate, or look at the batch.");

@@ -68,7 +68,7 @@ public sealed class TokenizerTests
     public void A_vocabulary_that_does_not_fit_the_weights_is_refused()
     {
         using var folder = TestData.NewFolder();
-        File.Copy(TestData.Fixture("checkpoints", "bert-seqcls", "config.json"), folder["config.json"]);
+        File.Copy(TestData.Fixture("checkpoints", "tiny", "bert-seqcls", "config.json"), folder["config.json"]);
         Tokenizer.FromVocabulary([.. WordPieceTrainer.SpecialTokens, .. Enumerable.Range(0, 200).Select(i => $"t{i}")]).Save(folder.Path);
         Assert.Contains("belongs to another model", Assert.Throws<InvalidDataException>(() => PretrainedEncoder.Open(folder.Path)).Message);
     }

@@ -1,233 +1,316 @@
+using NotebookKit.Models.Layers;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using F = TorchSharp.torch.nn.functional;
+using Embedding = NotebookKit.Models.Layers.Embedding;
+using LayerNorm = NotebookKit.Models.Layers.LayerNorm;
+using Linear = NotebookKit.Models.Layers.Linear;
 
 namespace NotebookKit.Models.Encoders;
 
-// BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805), read top to bottom. Field names are the reference's checkpoint keys.
+// BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805) and those that differ from it by a detail, read top to bottom. Field names are
+// the reference's checkpoint keys.
 //
 //   ids ── embeddings ── layer 0 ── … ── layer L-1 ── hidden (B, T, D)
 //                          │
 //                          ├─ x = LayerNorm(x + dropout(Attention(x)))
 //                          └─ x = LayerNorm(x + dropout(W₂ gelu(W₁ x)))
 //
-// B batch, T tokens, H heads, D width, d = D / H.
+// RoBERTa and XLM-RoBERTa (Liu et al. 2019, Conneau et al. 2020) count positions from the padding id; ELECTRA (Clark et al. 2020) may have
+// narrower embeddings. Each has heads of its own.
+// B batch, T tokens, H heads, D width, E width of the embeddings, d = D / H, C classes, V vocabulary.
 
-/// <summary>The encoder without a head: token ids to hidden states.</summary>
-public sealed class BertModel : nn.Module<Tensor, Tensor?, Tensor>
+/// <summary>An encoder of the BERT family: BERT, RoBERTa, XLM-RoBERTa, CamemBERT, ELECTRA, with any head.</summary>
+public sealed class Bert : EncoderModel
 {
-    private readonly BertEmbeddings embeddings;
-    private readonly BertEncoder encoder;
-    private readonly BertPooler? pooler;
+    private readonly BertModel _encoder;
+    private readonly Linear? _classifier;
+    private readonly RobertaClassificationHead? _classification;
+    private readonly BertMaskedLMHead? _bertLM;
+    private readonly RobertaMaskedLMHead? _robertaLM;
+    private readonly ElectraGenerator? _electraLM;
+    private readonly OutputBias? _output;
+    private readonly double _classifierDropout;
+    private readonly bool _tied;
 
-    /// <summary>A fresh encoder: weights normal with the configured deviation, biases 0, norms 1.</summary>
-    /// <param name="config">The shape.</param>
-    /// <param name="dropout">Source of dropout masks; shared by all parts of a model.</param>
-    /// <param name="withPooler">Whether the pooler (tanh over the first token) is part of it.</param>
-    public BertModel(BertConfig config, DropoutMask dropout, bool withPooler = false) : base(nameof(BertModel))
+    /// <summary>The network as a configuration describes it; a <see cref="ModelBuilder.Initialise"/> or a checkpoint fills it.</summary>
+    public Bert(ConfigJson json, HeadSettings head, ModelBuilder build) : base(nameof(Bert), json, head, build)
     {
-        Config = config;
-        embeddings = new BertEmbeddings(config, dropout);
-        encoder = new BertEncoder(config, dropout);
-        pooler = withPooler ? new BertPooler(config) : null;
-        RegisterComponents();
+        Shape = BertConfig.Read(json);
+        build.Deviation = Shape.InitializerRange;
+        _classifierDropout = json.Real("classifier_dropout", Shape.HiddenDropout);
+        _tied = json.Flag("tie_word_embeddings", true);
+        var (type, own) = (Shape.ModelType, head.Pooling == Pooling.Pooler);
+        var family = type is "bert" or "electra" ? type : "roberta";
+        BasePrefix = family + ".";
+        var pooler = family != "electra" && (head.Head == ModelHead.None || (family == "bert" && head.Head == ModelHead.SequenceClassification && own));
+        _encoder = new BertModel(Shape, build, pooler);
+        register_module(family, _encoder);
+        switch (head.Head)
+        {
+            case ModelHead.SequenceClassification when family != "bert" && own:
+                register_module("classifier", _classification = new RobertaClassificationHead(Shape, head.Labels, build, family == "electra" ? Activation.Of(json, "summary_activation", "gelu") : x => x.tanh()));
+                break;
+            case ModelHead.SequenceClassification or ModelHead.TokenClassification:
+                register_module("classifier", _classifier = new Linear(build, Shape.HiddenSize, head.Labels));
+                break;
+            case ModelHead.MaskedLM when family == "bert":
+                register_module("cls", _bertLM = new BertMaskedLMHead(Shape, _tied, build));
+                break;
+            case ModelHead.MaskedLM when family == "roberta":
+                register_module("lm_head", _robertaLM = new RobertaMaskedLMHead(Shape, _tied, build));
+                break;
+            case ModelHead.MaskedLM:
+                register_module("generator_predictions", _electraLM = new ElectraGenerator(Shape, build));
+                register_module("generator_lm_head", _output = new OutputBias(build, Shape.VocabularySize));
+                break;
+            case ModelHead.None: break;
+            default: throw new ArgumentException($"'{json.Source}': a {type} model has no head {head.Head}.");
+        }
+    }
+
+    /// <summary>A fresh model of a shape.</summary>
+    public static Bert Fresh(BertConfig shape, HeadSettings head, DropoutMask dropout)
+    {
+        var build = new ModelBuilder(dropout);
+        var model = new Bert(new ConfigJson("a new model", shape.ToJson("BertModel")), head, build);
+        build.Initialise();
+        return model;
     }
 
     /// <summary>The shape.</summary>
-    public BertConfig Config { get; }
+    public BertConfig Shape { get; }
 
-    /// <summary>The token embedding table (V, D), which a masked-LM head shares.</summary>
-    public Parameter WordEmbeddings => embeddings.WordEmbeddings;
+    /// <inheritdoc/>
+    public override int Width => Shape.HiddenSize;
 
-    /// <summary>Type of the matrix weights, and so of the attention bias.</summary>
-    public ScalarType DataType => encoder.DataType;
+    /// <inheritdoc/>
+    public override int MaximumPositions => Shape.ModelType is "bert" or "electra" ? Shape.MaximumPositions : Shape.MaximumPositions - Shape.PadId - 1;
 
-    /// <summary>Hidden states of the last layer.</summary>
-    /// <param name="ids">(B, T) int64.</param>
-    /// <param name="bias">(B, 1, 1, T) added to the attention scores, 0 or a large negative number at padding; <c>null</c> where nothing is padded.</param>
-    public override Tensor forward(Tensor ids, Tensor? bias) => Encode(ids, bias, null);
+    /// <inheritdoc/>
+    public override string BasePrefix { get; }
 
-    /// <summary>The same for pairs of texts: <paramref name="segments"/> is (B, T) int64 with the segment of every token; <c>null</c> is segment 0 throughout.</summary>
-    public Tensor Encode(Tensor ids, Tensor? bias, Tensor? segments) => encoder.forward(embeddings.forward(ids, segments), bias);
-
-    /// <summary>One vector per sequence. <paramref name="mask"/> is (B, T, 1), 1 at tokens and 0 at padding, in the states' type.</summary>
-    public Tensor Pool(Tensor hidden, Tensor mask, Pooling pooling) => pooling switch
+    internal override IReadOnlyList<(string Here, string There)> Aliases => _tied ? Head.Head == ModelHead.MaskedLM ? Shape.ModelType switch
     {
-        Pooling.Mean => (hidden * mask).sum(1) / mask.sum(1),   // (B, D)
-        Pooling.Pooler when pooler is not null => pooler.forward(hidden),
-        _ => throw new InvalidOperationException("This encoder was built without a pooler."),
-    };
+        "bert" => [("bert.embeddings.word_embeddings.", "cls.predictions.decoder."), ("cls.predictions.bias", "cls.predictions.decoder.bias")],
+        "electra" => [("electra.embeddings.word_embeddings.", "generator_lm_head.")],
+        _ => [("roberta.embeddings.word_embeddings.", "lm_head.decoder."), ("lm_head.bias", "lm_head.decoder.bias")],
+    } : [] : [];
 
-    /// <summary>Matrix weights to bf16; embeddings and norms stay in fp32, where small gradients add up.</summary>
-    public void UseBFloat16() => Precision.LinearLayersTo(this, ScalarType.BFloat16);
+    private protected override double ClassifierDropout => _classifierDropout;
+
+    private protected override Linear? Output => _classifier ?? _classification?.out_proj;
+
+    /// <inheritdoc/>
+    public override Tensor Encode(EncoderInputs inputs)
+    {
+        CheckLength(inputs.Ids);
+        return _encoder.forward(inputs.Ids, inputs.Bias, inputs.Segments);
+    }
+
+    private protected override Tensor PoolForClassifier(Tensor hidden, EncoderInputs inputs) =>
+        _classification is not null ? _classification.Features(Drop(hidden.select(1, 0), _classifierDropout)) : _encoder.Pool(hidden);
+
+    /// <inheritdoc/>
+    public override Tensor VocabularyLogits(Tensor hidden) =>
+        _bertLM?.forward(hidden, _encoder.WordEmbeddings) ?? _robertaLM?.forward(hidden, _encoder.WordEmbeddings) ?? _output!.forward(_electraLM!.forward(hidden), _encoder.WordEmbeddings);
 }
 
-internal sealed class BertEmbeddings : nn.Module<Tensor, Tensor?, Tensor>
+/// <summary>The encoder without a head: token ids to hidden states.</summary>
+internal sealed class BertModel : nn.Module
 {
-    private readonly Embedding word_embeddings, position_embeddings, token_type_embeddings;
+    private readonly BertEmbeddings embeddings;
+    private readonly Linear? embeddings_project;
+    private readonly BertEncoder encoder;
+    private readonly BertPooler? pooler;
+
+    public BertModel(BertConfig config, ModelBuilder build, bool withPooler) : base(nameof(BertModel))
+    {
+        embeddings = new BertEmbeddings(config, build);
+        var width = config.EmbeddingSize > 0 ? config.EmbeddingSize : config.HiddenSize;
+        embeddings_project = width != config.HiddenSize ? new Linear(build, width, config.HiddenSize) : null;
+        encoder = new BertEncoder(config, build);
+        pooler = withPooler ? new BertPooler(config, build) : null;
+        RegisterComponents();
+    }
+
+    public Parameter WordEmbeddings => embeddings.word_embeddings.weight;
+
+    public Tensor forward(Tensor ids, Tensor? bias, Tensor? segments)
+    {
+        var x = embeddings.forward(ids, segments);                                             // (B, T, E)
+        return encoder.forward(embeddings_project is null ? x : embeddings_project.forward(x), bias);
+    }
+
+    public Tensor Pool(Tensor hidden) => pooler!.forward(hidden);
+}
+
+internal sealed class BertEmbeddings : nn.Module
+{
+    public readonly Embedding word_embeddings;
+    private readonly Embedding position_embeddings;
+    private readonly Embedding? token_type_embeddings;
     private readonly LayerNorm LayerNorm;
     private readonly BertConfig _config;
     private readonly DropoutMask _dropout;
 
-    public BertEmbeddings(BertConfig config, DropoutMask dropout) : base(nameof(BertEmbeddings))
+    public BertEmbeddings(BertConfig config, ModelBuilder build) : base(nameof(BertEmbeddings))
     {
-        (_config, _dropout) = (config, dropout);
-        word_embeddings = nn.Embedding(config.VocabularySize, config.HiddenSize);
-        position_embeddings = nn.Embedding(config.MaximumPositions, config.HiddenSize);
-        token_type_embeddings = nn.Embedding(config.TokenTypes, config.HiddenSize);
-        LayerNorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        (_config, _dropout) = (config, build.Dropout);
+        var width = config.EmbeddingSize > 0 ? config.EmbeddingSize : config.HiddenSize;
+        word_embeddings = new Embedding(build, config.VocabularySize, width);
+        position_embeddings = new Embedding(build, config.MaximumPositions, width);
+        token_type_embeddings = config.TokenTypes > 0 ? new Embedding(build, config.TokenTypes, width) : null;
+        LayerNorm = new LayerNorm(build, width, config.LayerNormEpsilon);
         RegisterComponents();
-        foreach (var table in new[] { word_embeddings, position_embeddings, token_type_embeddings }) nn.init.normal_(table.weight, 0, config.InitializerRange);
     }
 
-    public Parameter WordEmbeddings => word_embeddings.weight!;
-
-    public override Tensor forward(Tensor ids, Tensor? segments)
+    public Tensor forward(Tensor ids, Tensor? segments)
     {
-        var length = ids.size(1);
-        if (length > _config.MaximumPositions)
-            throw new ArgumentException($"The model takes at most {_config.MaximumPositions} tokens; got {length}. Encode with a maximumLength.");
         using var scope = NewDisposeScope();
-        var x = word_embeddings.forward(ids)                                       // (B, T, D)
-            + position_embeddings.weight!.narrow(0, 0, length)                     // (T, D)
-            + (segments is null ? token_type_embeddings.weight![0] : token_type_embeddings.forward(segments));
+        var x = word_embeddings.forward(ids) + Positions(ids);                                 // (B, T, E)
+        if (token_type_embeddings is not null) x = x + (segments is null ? token_type_embeddings.weight[0] : token_type_embeddings.forward(segments));
         x = LayerNorm.forward(x);
         return (training ? _dropout.Apply(x, _config.HiddenDropout) : x).MoveToOuterDisposeScope();
     }
+
+    private Tensor Positions(Tensor ids)
+    {
+        if (_config.ModelType is "bert" or "electra") return position_embeddings.weight.narrow(0, 0, ids.size(1));   // (T, E)
+        return position_embeddings.forward(CountFromPadding(ids, _config.PadId));
+    }
+
+    /// <summary>RoBERTa's positions: tokens count from the padding id + 1, padding stays at the padding id.</summary>
+    public static Tensor CountFromPadding(Tensor ids, long padId)
+    {
+        var real = ids.ne(padId).to(ScalarType.Int64);
+        return real.cumsum(1) * real + padId;
+    }
 }
 
-internal sealed class BertEncoder : nn.Module<Tensor, Tensor?, Tensor>
+internal sealed class BertEncoder : nn.Module
 {
     private readonly ModuleList<BertLayer> layer;
 
-    public BertEncoder(BertConfig config, DropoutMask dropout) : base(nameof(BertEncoder))
+    public BertEncoder(BertConfig config, ModelBuilder build) : base(nameof(BertEncoder))
     {
-        layer = nn.ModuleList(Enumerable.Range(0, config.Layers).Select(_ => new BertLayer(config, dropout)).ToArray());
+        layer = nn.ModuleList(Enumerable.Range(0, config.Layers).Select(_ => new BertLayer(config, build)).ToArray());
         RegisterComponents();
     }
 
-    public ScalarType DataType => layer[0].DataType;
-
-    public override Tensor forward(Tensor x, Tensor? bias)
+    public Tensor forward(Tensor x, Tensor? bias)
     {
-        x = x.to(DataType);
+        x = x.to(layer[0].DataType);
         foreach (var l in layer) x = l.forward(x, bias);
         return x;
     }
 }
 
-internal sealed class BertLayer : nn.Module<Tensor, Tensor?, Tensor>
+internal sealed class BertLayer : nn.Module
 {
     private readonly BertAttention attention;
     private readonly BertIntermediate intermediate;
     private readonly BertOutput output;
 
-    public BertLayer(BertConfig config, DropoutMask dropout) : base(nameof(BertLayer))
+    public BertLayer(BertConfig config, ModelBuilder build) : base(nameof(BertLayer))
     {
-        attention = new BertAttention(config, dropout);
-        intermediate = new BertIntermediate(config);
-        output = new BertOutput(config.IntermediateSize, config, dropout);
+        attention = new BertAttention(config, build);
+        intermediate = new BertIntermediate(config, build);
+        output = new BertOutput(config.IntermediateSize, config, build);
         RegisterComponents();
     }
 
-    public ScalarType DataType => intermediate.DataType;
+    public ScalarType DataType => intermediate.dense.weight.dtype;
 
-    public override Tensor forward(Tensor x, Tensor? bias)
+    public Tensor forward(Tensor x, Tensor? bias)
     {
         x = attention.forward(x, bias);
         return output.forward(intermediate.forward(x), x);
     }
 }
 
-internal sealed class BertAttention : nn.Module<Tensor, Tensor?, Tensor>
+internal sealed class BertAttention : nn.Module
 {
     private readonly BertSelfAttention self;
     private readonly BertOutput output;
 
-    public BertAttention(BertConfig config, DropoutMask dropout) : base(nameof(BertAttention))
+    public BertAttention(BertConfig config, ModelBuilder build) : base(nameof(BertAttention))
     {
-        self = new BertSelfAttention(config, dropout);
-        output = new BertOutput(config.HiddenSize, config, dropout);
+        self = new BertSelfAttention(config, build);
+        output = new BertOutput(config.HiddenSize, config, build);
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor x, Tensor? bias) => output.forward(self.forward(x, bias), x);
+    public Tensor forward(Tensor x, Tensor? bias) => output.forward(self.forward(x, bias), x);
 }
 
-internal sealed class BertSelfAttention : nn.Module<Tensor, Tensor?, Tensor>
+internal sealed class BertSelfAttention : nn.Module
 {
     private readonly Linear query, key, value;
     private readonly BertConfig _config;
     private readonly DropoutMask _dropout;
 
-    public BertSelfAttention(BertConfig config, DropoutMask dropout) : base(nameof(BertSelfAttention))
+    public BertSelfAttention(BertConfig config, ModelBuilder build) : base(nameof(BertSelfAttention))
     {
-        (_config, _dropout) = (config, dropout);
-        query = Init.Linear(config.HiddenSize, config.HiddenSize, config.InitializerRange);
-        key = Init.Linear(config.HiddenSize, config.HiddenSize, config.InitializerRange);
-        value = Init.Linear(config.HiddenSize, config.HiddenSize, config.InitializerRange);
+        (_config, _dropout) = (config, build.Dropout);
+        query = new Linear(build, config.HiddenSize, config.HiddenSize);
+        key = new Linear(build, config.HiddenSize, config.HiddenSize);
+        value = new Linear(build, config.HiddenSize, config.HiddenSize);
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor x, Tensor? bias)
+    public Tensor forward(Tensor x, Tensor? bias)
     {
-        var (B, T, D, H) = (x.size(0), x.size(1), _config.HiddenSize, _config.Heads);
-        Tensor Heads(Linear projection) => projection.forward(x).view(B, T, H, D / H).transpose(1, 2);   // (B, H, T, d)
-        using var q = Heads(query) * (1 / Math.Sqrt((double)D / H));
-        using var k = Heads(key);
-        using var v = Heads(value);
-        var scores = q.matmul(k.transpose(-2, -1));                                                      // (B, H, T, T)
-        if (bias is not null) scores = scores + bias;
-        var weights = scores.softmax(-1);
-        if (training) weights = _dropout.Apply(weights, _config.AttentionDropout);
-        return weights.matmul(v).transpose(1, 2).reshape(B, T, D);                                       // (B, T, D)
+        using var q = Attention.Split(query.forward(x), _config.Heads);                        // (B, H, T, d)
+        using var k = Attention.Split(key.forward(x), _config.Heads);
+        using var v = Attention.Split(value.forward(x), _config.Heads);
+        return Attention.Attend(q, k, v, bias, 1 / Math.Sqrt(q.size(3)), training ? w => _dropout.Apply(w, _config.AttentionDropout) : null);
     }
 }
 
-internal sealed class BertIntermediate : nn.Module<Tensor, Tensor>
+internal sealed class BertIntermediate : nn.Module
 {
-    private readonly Linear dense;
+    public readonly Linear dense;
+    private readonly Func<Tensor, Tensor> _activation;
 
-    public BertIntermediate(BertConfig config) : base(nameof(BertIntermediate))
+    public BertIntermediate(BertConfig config, ModelBuilder build) : base(nameof(BertIntermediate))
     {
-        dense = Init.Linear(config.HiddenSize, config.IntermediateSize, config.InitializerRange);
+        _activation = Activation.Named(config.Activation);
+        dense = new Linear(build, config.HiddenSize, config.IntermediateSize);
         RegisterComponents();
     }
 
-    public ScalarType DataType => dense.weight!.dtype;
-
-    public override Tensor forward(Tensor x) => F.gelu(dense.forward(x));   // (B, T, 4D)
+    public Tensor forward(Tensor x) => _activation(dense.forward(x));                           // (B, T, 4D)
 }
 
-internal sealed class BertOutput : nn.Module<Tensor, Tensor, Tensor>
+internal sealed class BertOutput : nn.Module
 {
     private readonly Linear dense;
     private readonly LayerNorm LayerNorm;
     private readonly BertConfig _config;
     private readonly DropoutMask _dropout;
 
-    public BertOutput(int width, BertConfig config, DropoutMask dropout) : base(nameof(BertOutput))
+    public BertOutput(int width, BertConfig config, ModelBuilder build) : base(nameof(BertOutput))
     {
-        (_config, _dropout) = (config, dropout);
-        dense = Init.Linear(width, config.HiddenSize, config.InitializerRange);
-        LayerNorm = nn.LayerNorm(config.HiddenSize, config.LayerNormEpsilon);
+        (_config, _dropout) = (config, build.Dropout);
+        dense = new Linear(build, width, config.HiddenSize);
+        LayerNorm = new LayerNorm(build, config.HiddenSize, config.LayerNormEpsilon);
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor x, Tensor residual) =>
+    public Tensor forward(Tensor x, Tensor residual) =>
         LayerNorm.forward(_dropout.AddResidual(residual, dense.forward(x), training ? _config.HiddenDropout : 0));
 }
 
-internal sealed class BertPooler : nn.Module<Tensor, Tensor>
+internal sealed class BertPooler : nn.Module
 {
     private readonly Linear dense;
 
-    public BertPooler(BertConfig config) : base(nameof(BertPooler))
+    public BertPooler(BertConfig config, ModelBuilder build) : base(nameof(BertPooler))
     {
-        dense = Init.Linear(config.HiddenSize, config.HiddenSize, config.InitializerRange);
+        dense = new Linear(build, config.HiddenSize, config.HiddenSize);
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor hidden) => dense.forward(hidden.select(1, 0)).tanh();   // (B, D)
+    public Tensor forward(Tensor hidden) => dense.forward(hidden.select(1, 0)).tanh();          // (B, D)
 }

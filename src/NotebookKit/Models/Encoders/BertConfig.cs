@@ -1,16 +1,22 @@
-using System.Text.Json;
+using System.Globalization;
 using System.Text.Json.Nodes;
 
 namespace NotebookKit.Models.Encoders;
 
-/// <summary>The shape of a BERT encoder, as <c>config.json</c> gives it; absent fields mean the architecture's own defaults (BERT-base).</summary>
+/// <summary>The shape of an encoder of the BERT family, as <c>config.json</c> gives it; absent fields mean the architecture's own defaults (BERT-base).</summary>
 public sealed record BertConfig
 {
+    /// <summary>Which of the family: bert, roberta, xlm-roberta, camembert or electra. Default bert.</summary>
+    public string ModelType { get; init; } = "bert";
+
     /// <summary>Number of token ids. Default 30,522.</summary>
     public int VocabularySize { get; init; } = 30522;
 
     /// <summary>Width D of the hidden states. Default 768.</summary>
     public int HiddenSize { get; init; } = 768;
+
+    /// <summary>Width of the embeddings where it is not D (ELECTRA); 0 is D. Default 0.</summary>
+    public int EmbeddingSize { get; init; }
 
     /// <summary>Number of layers. Default 12.</summary>
     public int Layers { get; init; } = 12;
@@ -21,11 +27,17 @@ public sealed record BertConfig
     /// <summary>Width of the feed-forward layer. Default 3,072.</summary>
     public int IntermediateSize { get; init; } = 3072;
 
-    /// <summary>Longest sequence in tokens. Default 512.</summary>
+    /// <summary>Rows of the position table; RoBERTa uses two fewer. Default 512.</summary>
     public int MaximumPositions { get; init; } = 512;
 
     /// <summary>Number of segment ids. Default 2.</summary>
     public int TokenTypes { get; init; } = 2;
+
+    /// <summary>Id of padding, from which RoBERTa counts positions. Default 0.</summary>
+    public int PadId { get; init; }
+
+    /// <summary>Activation of the feed-forward layer, by the reference's name. Default gelu.</summary>
+    public string Activation { get; init; } = "gelu";
 
     /// <summary>ε of the layer norms. Default 1e-12.</summary>
     public double LayerNormEpsilon { get; init; } = 1e-12;
@@ -44,39 +56,30 @@ public sealed record BertConfig
 
     /// <summary>Reads <c>config.json</c> of a model folder.</summary>
     /// <exception cref="FileNotFoundException">The folder has no config.json.</exception>
-    /// <exception cref="InvalidDataException">It is malformed, of another architecture, or its numbers do not fit together.</exception>
-    public static BertConfig Load(string folder)
+    /// <exception cref="InvalidDataException">It is malformed, or its numbers do not fit together.</exception>
+    public static BertConfig Load(string folder) => Read(ConfigJson.Load(folder));
+
+    /// <summary>Reads the fields of a configuration.</summary>
+    public static BertConfig Read(ConfigJson json)
     {
-        var path = Path.Combine(folder, "config.json");
-        if (!File.Exists(path)) throw new FileNotFoundException($"No config.json in '{folder}'. A model folder holds config.json, tokenizer.json and model.safetensors.", path);
-        try
+        var d = new BertConfig();
+        var type = json.Text("model_type", d.ModelType);
+        if (type is not ("bert" or "roberta" or "xlm-roberta" or "camembert" or "electra")) throw json.Wrong("model_type", "bert, roberta, xlm-roberta, camembert or electra");
+        _ = NotebookKit.Models.Layers.Activation.Of(json, "hidden_act", d.Activation);
+        if (json.Text("position_embedding_type", "absolute") != "absolute") throw json.Wrong("position_embedding_type", "absolute");
+        var config = new BertConfig
         {
-            using var json = JsonDocument.Parse(File.ReadAllText(path));
-            var root = json.RootElement;
-            var type = root.TryGetProperty("model_type", out var t) ? t.GetString() : null;
-            if (type != "bert") throw new InvalidDataException($"'{path}' has model_type '{type}'; this version of the kit reads 'bert'.");
-            if (root.TryGetProperty("hidden_act", out var activation) && activation.GetString() != "gelu")
-                throw new InvalidDataException($"'{path}' has hidden_act '{activation.GetString()}'; this version of the kit reads 'gelu'.");
-            var d = new BertConfig();
-            int Int(string name, int fallback) => root.TryGetProperty(name, out var v) ? v.GetInt32() : fallback;
-            double Real(string name, double fallback) => root.TryGetProperty(name, out var v) ? v.GetDouble() : fallback;
-            var config = new BertConfig
-            {
-                VocabularySize = Int("vocab_size", d.VocabularySize), HiddenSize = Int("hidden_size", d.HiddenSize), Layers = Int("num_hidden_layers", d.Layers),
-                Heads = Int("num_attention_heads", d.Heads), IntermediateSize = Int("intermediate_size", d.IntermediateSize),
-                MaximumPositions = Int("max_position_embeddings", d.MaximumPositions), TokenTypes = Int("type_vocab_size", d.TokenTypes),
-                LayerNormEpsilon = Real("layer_norm_eps", d.LayerNormEpsilon), HiddenDropout = Real("hidden_dropout_prob", d.HiddenDropout),
-                AttentionDropout = Real("attention_probs_dropout_prob", d.AttentionDropout), InitializerRange = Real("initializer_range", d.InitializerRange),
-                ClassifierPooling = root.TryGetProperty("classifier_pooling", out var pooling) && pooling.GetString() == "mean" ? Pooling.Mean : Pooling.Pooler,
-            };
-            if (config.Heads < 1 || config.HiddenSize % config.Heads != 0)
-                throw new InvalidDataException($"'{path}': hidden_size {config.HiddenSize} is not a multiple of num_attention_heads {config.Heads}.");
-            return config;
-        }
-        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
-        {
-            throw new InvalidDataException($"'{path}' is not a usable config.json: {e.Message}", e);
-        }
+            ModelType = type, VocabularySize = json.Int("vocab_size", d.VocabularySize), HiddenSize = json.Int("hidden_size", type == "electra" ? 256 : d.HiddenSize),
+            EmbeddingSize = json.Int("embedding_size", type == "electra" ? 128 : 0), Layers = json.Int("num_hidden_layers", d.Layers),
+            Heads = json.Int("num_attention_heads", type == "electra" ? 4 : d.Heads), IntermediateSize = json.Int("intermediate_size", type == "electra" ? 1024 : d.IntermediateSize),
+            MaximumPositions = json.Int("max_position_embeddings", d.MaximumPositions), TokenTypes = json.Int("type_vocab_size", d.TokenTypes),
+            PadId = json.Int("pad_token_id", type is "bert" or "electra" ? 0 : 1), Activation = json.Text("hidden_act", d.Activation),
+            LayerNormEpsilon = json.Real("layer_norm_eps", d.LayerNormEpsilon), HiddenDropout = json.Real("hidden_dropout_prob", d.HiddenDropout),
+            AttentionDropout = json.Real("attention_probs_dropout_prob", d.AttentionDropout), InitializerRange = json.Real("initializer_range", d.InitializerRange),
+            ClassifierPooling = json.Text("classifier_pooling", "") == "mean" ? Pooling.Mean : Pooling.Pooler,
+        };
+        json.CheckHeads("hidden_size", config.HiddenSize, "num_attention_heads", config.Heads);
+        return config;
     }
 
     /// <summary>The configuration as the reference writes it.</summary>
@@ -86,27 +89,19 @@ public sealed record BertConfig
     {
         var json = new JsonObject
         {
-            ["architectures"] = new JsonArray(architecture), ["model_type"] = "bert", ["hidden_act"] = "gelu",
+            ["architectures"] = new JsonArray(architecture), ["model_type"] = ModelType, ["hidden_act"] = Activation,
             ["vocab_size"] = VocabularySize, ["hidden_size"] = HiddenSize, ["num_hidden_layers"] = Layers, ["num_attention_heads"] = Heads,
             ["intermediate_size"] = IntermediateSize, ["max_position_embeddings"] = MaximumPositions, ["type_vocab_size"] = TokenTypes,
             ["layer_norm_eps"] = LayerNormEpsilon, ["hidden_dropout_prob"] = HiddenDropout, ["attention_probs_dropout_prob"] = AttentionDropout,
-            ["initializer_range"] = InitializerRange, ["pad_token_id"] = 0, ["position_embedding_type"] = "absolute",
+            ["initializer_range"] = InitializerRange, ["pad_token_id"] = PadId, ["position_embedding_type"] = "absolute",
         };
+        if (EmbeddingSize > 0) json["embedding_size"] = EmbeddingSize;
         if (ClassifierPooling == Pooling.Mean) json["classifier_pooling"] = "mean";
         if (labels is not null)
         {
-            json["id2label"] = new JsonObject(labels.Select((l, i) => KeyValuePair.Create(i.ToString(System.Globalization.CultureInfo.InvariantCulture), (JsonNode?)l)));
+            json["id2label"] = new JsonObject(labels.Select((l, i) => KeyValuePair.Create(i.ToString(CultureInfo.InvariantCulture), (JsonNode?)l)));
             json["label2id"] = new JsonObject(labels.Select((l, i) => KeyValuePair.Create(l, (JsonNode?)i)));
         }
         return json;
     }
-}
-
-/// <summary>How a sequence of hidden states becomes one vector.</summary>
-public enum Pooling
-{
-    /// <summary>The first token through BERT's pooler (a linear layer and tanh).</summary>
-    Pooler,
-    /// <summary>The mean over the tokens that are not padding, as sentence encoders do.</summary>
-    Mean,
 }

@@ -1,0 +1,161 @@
+using NotebookKit.Models;
+using NotebookKit.Models.Layers;
+using static TorchSharp.torch;
+
+namespace NotebookKit.Generation;
+
+/// <summary>A model in the middle of writing: rows of tokens that grow one by one, with or without a cache. Tensors live only in here.</summary>
+internal abstract class DecodingSession : IDisposable
+{
+    /// <summary>Makes the session that suits the model.</summary>
+    public static DecodingSession Start(LanguageModel model, int[][] prompts, bool useCache) => model switch
+    {
+        DecoderModel decoder => new DecoderSession(decoder, prompts, useCache),
+        EncoderDecoderModel pair => new EncoderDecoderSession(pair, prompts, useCache),
+        _ => throw new ArgumentException($"A {model.Config.ModelType} model reads in both directions and writes nothing; generation needs a decoder or an encoder-decoder."),
+    };
+
+    /// <summary>Tokens each row starts with, which count for the filters: the prompt, or an encoder-decoder's start token.</summary>
+    public abstract int[][] Start();
+
+    /// <summary>Logits of the next token of every row; <paramref name="chosen"/> is what each row got last, <c>null</c> at first.</summary>
+    public abstract float[][] Next(int[]? chosen);
+
+    /// <summary>Makes row i the former row <paramref name="rows"/>[i].</summary>
+    public abstract void Reorder(int[] rows);
+
+    public abstract void Dispose();
+
+    protected static float[][] Rows(Tensor logits)
+    {
+        using var wide = logits.to(ScalarType.Float32).contiguous();
+        var (flat, width) = (wide.data<float>().ToArray(), (int)wide.size(1));
+        return [.. Enumerable.Range(0, (int)wide.size(0)).Select(i => flat[(i * width)..((i + 1) * width)])];
+    }
+
+    protected static Tensor Column(int[] ids) => tensor(Array.ConvertAll(ids, i => (long)i), [ids.Length, 1]);
+
+    protected static void Replace(ref Tensor? held, Tensor? value)
+    {
+        if (ReferenceEquals(held, value)) return;
+        held?.Dispose();
+        held = value?.DetachFromDisposeScope();
+    }
+}
+
+internal sealed class DecoderSession : DecodingSession
+{
+    private readonly DecoderModel _model;
+    private readonly int[][] _prompts;
+    private readonly KeyValueCache? _cache;
+    private Tensor? _ids, _mask;
+
+    public DecoderSession(DecoderModel model, int[][] prompts, bool useCache)
+    {
+        (_model, _prompts, _cache) = (model, prompts, useCache ? new KeyValueCache() : null);
+        var length = prompts.Max(p => p.Length);
+        var (ids, mask) = (new long[prompts.Length * length], new bool[prompts.Length * length]);
+        for (var row = 0; row < prompts.Length; row++)
+            for (var t = 0; t < prompts[row].Length; t++)
+            {
+                var at = row * length + length - prompts[row].Length + t;                // padded on the left: all rows end together
+                (ids[at], mask[at]) = (prompts[row][t], true);
+            }
+        _ids = tensor(ids, [prompts.Length, length]).DetachFromDisposeScope();
+        _mask = prompts.All(p => p.Length == length) ? null : tensor(mask, [prompts.Length, length]).DetachFromDisposeScope();
+    }
+
+    public override int[][] Start() => _prompts;
+
+    public override float[][] Next(int[]? chosen)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        if (chosen is not null)
+        {
+            Replace(ref _ids, cat([_ids!, Column(chosen)], 1));
+            if (_mask is not null) Replace(ref _mask, cat([_mask, ones(chosen.Length, 1, dtype: ScalarType.Bool)], 1));
+        }
+        var fresh = _cache is null || chosen is null ? _ids! : _ids!.narrow(1, _ids.size(1) - 1, 1);
+        using var inputs = new DecoderInputs(fresh, _mask, past: _cache?.Length ?? 0, attentionType: _model.DataType);
+        var hidden = _model.Decode(inputs, _cache);
+        return Rows(_model.Logits(hidden.select(1, hidden.size(1) - 1)));
+    }
+
+    public override void Reorder(int[] rows)
+    {
+        using var scope = NewDisposeScope();
+        var index = Array.ConvertAll(rows, r => (long)r);
+        Replace(ref _ids, _ids!.index_select(0, tensor(index)));
+        if (_mask is not null) Replace(ref _mask, _mask.index_select(0, tensor(index)));
+        _cache?.Reorder(index);
+    }
+
+    public override void Dispose()
+    {
+        _ids?.Dispose();
+        _mask?.Dispose();
+        _cache?.Dispose();
+    }
+}
+
+internal sealed class EncoderDecoderSession : DecodingSession
+{
+    private readonly EncoderDecoderModel _model;
+    private readonly KeyValueCache? _cache;
+    private readonly int _rows;
+    private EncoderInputs _source;
+    private Tensor? _memory, _ids;
+
+    public EncoderDecoderSession(EncoderDecoderModel model, int[][] sources, bool useCache)
+    {
+        (_model, _rows, _cache) = (model, sources.Length, useCache ? new KeyValueCache() : null);
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        var batch = Data.Batch.Pad(sources, model.PadId);
+        var mask = batch.RowLengths.All(l => l == batch.Length) ? null : tensor([.. batch.RowLengths.SelectMany(l => Enumerable.Range(0, batch.Length).Select(t => t < l))], [sources.Length, batch.Length]);
+        _source = Source(tensor(batch.Ids, [sources.Length, batch.Length], dtype: ScalarType.Int64), mask);
+        Replace(ref _memory, model.Encode(_source));
+        _ids = Column(Enumerable.Repeat(model.StartId, sources.Length).ToArray()).DetachFromDisposeScope();
+    }
+
+    public override int[][] Start() => [.. Enumerable.Repeat(new[] { _model.StartId }, _rows)];
+
+    public override float[][] Next(int[]? chosen)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        if (chosen is not null) Replace(ref _ids, cat([_ids!, Column(chosen)], 1));
+        var fresh = _cache is null || chosen is null ? _ids! : _ids!.narrow(1, _ids.size(1) - 1, 1);
+        using var inputs = new DecoderInputs(fresh, past: _cache?.Length ?? 0, attentionType: _model.DataType);
+        var hidden = _model.Decode(inputs, _memory!, _source, _cache);
+        return Rows(_model.Logits(hidden.select(1, hidden.size(1) - 1)));
+    }
+
+    public override void Reorder(int[] rows)
+    {
+        using var scope = NewDisposeScope();
+        var index = tensor(Array.ConvertAll(rows, r => (long)r));
+        Replace(ref _ids, _ids!.index_select(0, index));
+        Replace(ref _memory, _memory!.index_select(0, index));
+        var old = _source;
+        _source = Source(old.Ids.index_select(0, index), old.Bias is null ? null : old.Mask.squeeze(2).index_select(0, index));
+        old.Dispose();
+        _cache?.Reorder(Array.ConvertAll(rows, r => (long)r));
+    }
+
+    public override void Dispose()
+    {
+        _source.Dispose();
+        _memory?.Dispose();
+        _ids?.Dispose();
+        _cache?.Dispose();
+    }
+
+    private EncoderInputs Source(Tensor ids, Tensor? mask)
+    {
+        var source = new EncoderInputs(ids, mask, attentionType: _model.DataType);
+        source.Detach();
+        return source;
+    }
+}

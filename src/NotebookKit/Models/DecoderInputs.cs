@@ -1,0 +1,73 @@
+using NotebookKit.Models.Layers;
+using static TorchSharp.torch;
+
+namespace NotebookKit.Models;
+
+/// <summary>The tensors a decoder reads for the new tokens of a batch, after those a cache holds; disposes them together.</summary>
+public sealed class DecoderInputs : IDisposable
+{
+    private readonly Dictionary<int, Tensor?> _biases = [];
+    private readonly ScalarType _type;
+    private readonly Tensor? _keyMask;
+
+    /// <summary>Makes them.</summary>
+    /// <param name="ids">(B, T) int64: the new tokens.</param>
+    /// <param name="mask">(B, past + T), 1 at tokens and 0 at padding, on either side; <c>null</c> where nothing is padded.</param>
+    /// <param name="positions">(B, T) int64; by default counted from a row's first token, so that padding on the left changes nothing.</param>
+    /// <param name="past">Tokens that the cache holds.</param>
+    /// <param name="attentionType">Type of the attention bias.</param>
+    public DecoderInputs(Tensor ids, Tensor? mask = null, Tensor? positions = null, long past = 0, ScalarType attentionType = ScalarType.Float32)
+    {
+        (Ids, Past, _type) = (ids.alias(), past, attentionType);
+        var length = ids.size(1);
+        using var scope = NewDisposeScope();
+        _keyMask = mask?.to(ScalarType.Bool).alias().MoveToOuterDisposeScope();
+        Positions = (positions?.alias() ?? Count(mask, past, length)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>(B, T) int64.</summary>
+    public Tensor Ids { get; }
+
+    /// <summary>(B or 1, T) int64.</summary>
+    public Tensor Positions { get; }
+
+    /// <summary>Tokens before the new ones.</summary>
+    public long Past { get; }
+
+    /// <summary>What is added to the attention scores, (B or 1, 1, T, past + T): a token sees itself and those before it, no padding, and with a
+    /// <paramref name="window"/> only the last so many; <c>null</c> where it sees everything.</summary>
+    internal Tensor? Bias(int window = 0)
+    {
+        if (_biases.TryGetValue(window, out var bias)) return bias;
+        return _biases[window] = Compute(window);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Ids.Dispose();
+        Positions.Dispose();
+        _keyMask?.Dispose();
+        foreach (var bias in _biases.Values) bias?.Dispose();
+        _biases.Clear();
+    }
+
+    private static Tensor Count(Tensor? mask, long past, long length)
+    {
+        if (mask is null || mask.select(1, 0).all().item<bool>()) return arange(past, past + length, dtype: ScalarType.Int64).unsqueeze(0);
+        return (mask.to(ScalarType.Int64).cumsum(1) - 1).clamp_min(0).narrow(1, past, length);
+    }
+
+    private Tensor? Compute(int window)
+    {
+        var (length, keys) = (Ids.size(1), Past + Ids.size(1));
+        if (length == 1 && _keyMask is null && (window == 0 || keys <= window)) return null;
+        using var scope = NewDisposeScope();
+        var distance = arange(Past, keys, dtype: ScalarType.Int64).unsqueeze(1) - arange(0, keys, dtype: ScalarType.Int64).unsqueeze(0);   // (T, keys)
+        var hidden = distance < 0;
+        if (window > 0) hidden = hidden.logical_or(distance >= window);
+        hidden = hidden.unsqueeze(0).unsqueeze(0);
+        if (_keyMask is not null) hidden = hidden.logical_or(_keyMask.logical_not().unsqueeze(1).unsqueeze(1));
+        return zeros(hidden.shape, dtype: _type).masked_fill(hidden, Attention.Masked(_type)).MoveToOuterDisposeScope();
+    }
+}

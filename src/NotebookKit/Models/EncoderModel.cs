@@ -1,0 +1,71 @@
+using NotebookKit.Models.Layers;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using Linear = NotebookKit.Models.Layers.Linear;
+
+namespace NotebookKit.Models;
+
+/// <summary>A network that reads a sequence in both directions. B batch, T tokens, D width, C classes, V vocabulary.</summary>
+public abstract class EncoderModel : LanguageModel
+{
+    private protected EncoderModel(string name, ConfigJson config, HeadSettings head, ModelBuilder build) : base(name, config, head, build)
+    {
+    }
+
+    /// <summary>The last layer of a classification head.</summary>
+    /// <exception cref="InvalidOperationException">The model has another head.</exception>
+    public Linear Classifier => Output ?? throw new InvalidOperationException($"This model has the head {Head.Head}, which has no classes.");
+
+    /// <summary>Dropout before the classifier.</summary>
+    private protected abstract double ClassifierDropout { get; }
+
+    private protected abstract Linear? Output { get; }
+
+    /// <summary>Hidden states of the last layer, (B, T, D).</summary>
+    public abstract Tensor Encode(EncoderInputs inputs);
+
+    /// <summary>What a sequence classifier reads, (B, D), made from hidden states in the architecture's own way.</summary>
+    private protected abstract Tensor PoolForClassifier(Tensor hidden, EncoderInputs inputs);
+
+    /// <summary>What a token classifier reads, (B, T, D).</summary>
+    private protected virtual Tensor TokenFeatures(Tensor hidden) => hidden;
+
+    /// <summary>Logits over the vocabulary for hidden states (…, D).</summary>
+    public abstract Tensor VocabularyLogits(Tensor hidden);
+
+    /// <summary>What comes out of the head: hidden states (B, T, D), class logits (B, C) or (B, T, C), or vocabulary logits (B, T, V).</summary>
+    public Tensor forward(EncoderInputs inputs) => Predict(Encode(inputs), inputs);
+
+    /// <summary>The head alone, on hidden states (B, T, D).</summary>
+    public Tensor Predict(Tensor hidden, EncoderInputs inputs) => Head.Head switch
+    {
+        ModelHead.None => hidden,
+        ModelHead.SequenceClassification => Classifier.forward(Drop(Features(hidden, inputs), ClassifierDropout)),
+        ModelHead.TokenClassification => Classifier.forward(Drop(TokenFeatures(hidden), ClassifierDropout)),
+        _ => VocabularyLogits(hidden),
+    };
+
+    /// <summary>What the sequence classifier reads, (B, D) in the classifier's type.</summary>
+    public Tensor Features(Tensor hidden, EncoderInputs inputs)
+    {
+        hidden = hidden.to(Classifier.weight.dtype);
+        return Head.Pooling == Pooling.Mean ? Mean(hidden, inputs.Mask) : PoolForClassifier(hidden, inputs);
+    }
+
+    /// <summary>Mean over the tokens that are not padding: (B, T, D) and mask (B, T, 1) to (B, D).</summary>
+    public static Tensor Mean(Tensor hidden, Tensor mask) => (hidden * mask.to(hidden.dtype)).sum(1) / mask.to(hidden.dtype).sum(1).clamp_min(1e-9);
+
+    /// <summary>One unit-length vector per sequence, (B, D) in fp32: the mean over its tokens, as sentence encoders are trained.</summary>
+    public Tensor Embed(EncoderInputs inputs)
+    {
+        var pooled = Mean(Encode(inputs).to(ScalarType.Float32), inputs.Mask);
+        return pooled / pooled.norm(1, keepdim: true).clamp_min(1e-12);
+    }
+
+    /// <summary>Refuses a batch longer than the positions there are.</summary>
+    private protected void CheckLength(Tensor ids)
+    {
+        if (ids.size(1) > MaximumPositions)
+            throw new ArgumentException($"The model takes at most {MaximumPositions} tokens; got {ids.size(1)}. Encode with a maximumLength.");
+    }
+}

@@ -1,0 +1,62 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace NotebookKit.Models;
+
+/// <summary>A network of a known architecture with a head. Parameters carry the reference's names, so that checkpoints are read and written as they are.</summary>
+public abstract class LanguageModel : nn.Module
+{
+    private protected LanguageModel(string name, ConfigJson config, HeadSettings head, ModelBuilder build) : base(name) =>
+        (Config, Head, Dropout, DataType) = (config, head, build.Dropout, build.Type);
+
+    /// <summary>The configuration it was built from.</summary>
+    public ConfigJson Config { get; }
+
+    /// <summary>What stands on top.</summary>
+    public HeadSettings Head { get; }
+
+    /// <summary>Source of dropout masks.</summary>
+    public DropoutMask Dropout { get; }
+
+    /// <summary>Type of the matrix weights, and so of the attention bias.</summary>
+    public ScalarType DataType { get; private set; }
+
+    /// <summary>Width D of the hidden states.</summary>
+    public abstract int Width { get; }
+
+    /// <summary>Most tokens in a sequence; <see cref="int.MaxValue"/> where positions set no limit.</summary>
+    public abstract int MaximumPositions { get; }
+
+    /// <summary>What the reference puts before the names of the network's own parameters when a head stands on it, such as <c>bert.</c>.</summary>
+    public abstract string BasePrefix { get; }
+
+    /// <summary>Other names that published files use: a part of a name here, and what stands in its place there.</summary>
+    internal virtual IReadOnlyList<(string Here, string There)> Aliases => [];
+
+    /// <summary>Parameters that a name stands for which the model does not have: the table behind a tied output matrix.</summary>
+    public IEnumerable<string> TiedTo(string name) => Aliases.Where(a => name.Contains(a.There, StringComparison.Ordinal)).Select(a => name.Replace(a.There, a.Here, StringComparison.Ordinal));
+
+    /// <summary>Whether a file may lack a parameter of the network itself: the pooler, which few heads read, and tables that are computed.</summary>
+    internal virtual bool MayBeAbsent(string name) => name.Contains("pooler", StringComparison.Ordinal);
+
+    /// <summary>All that a checkpoint holds, under the reference's names.</summary>
+    public IEnumerable<(string Name, Tensor Value)> Stored() =>
+        named_parameters().Select(p => (Bare(p.name), (Tensor)p.parameter)).Concat(named_buffers().Select(b => (Bare(b.name), b.buffer)));
+
+    /// <summary>Parameters under the reference's names.</summary>
+    public IEnumerable<(string Name, Parameter Parameter)> Parameters() => named_parameters().Select(p => (Bare(p.name), p.parameter));
+
+    /// <summary>Matrix weights to bf16; embeddings and norms stay as they are, where small gradients add up.</summary>
+    public void UseBFloat16()
+    {
+        Precision.LinearLayersTo(this, ScalarType.BFloat16);
+        DataType = ScalarType.BFloat16;
+    }
+
+    /// <summary>Dropout while training.</summary>
+    private protected Tensor Drop(Tensor x, double p) => training ? Dropout.Apply(x, p) : x;
+
+    private string Bare(string name) =>
+        Head.Head == ModelHead.None && name.StartsWith(BasePrefix, StringComparison.Ordinal) ? name[BasePrefix.Length..] : name;
+}
