@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using NotebookKit.Models;
+using NotebookKit.Models.Layers;
 
 namespace NotebookKit.Tool.Conformance;
 

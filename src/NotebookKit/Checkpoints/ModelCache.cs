@@ -18,6 +18,10 @@ public static class ModelCache
                 + $"Do one thing: download its config.json, tokenizer.json and model.safetensors into one folder and set {Variable} to the folder above it.");
     }
 
+    /// <summary>The same, or <c>null</c> where the model is not on this machine.</summary>
+    public static string? TryFind(string id) =>
+        id.Contains("..", StringComparison.Ordinal) ? null : Candidates(id).FirstOrDefault(f => File.Exists(Path.Combine(f, "config.json")));
+
     private static IEnumerable<string> Candidates(string id)
     {
         yield return Path.GetFullPath(id);

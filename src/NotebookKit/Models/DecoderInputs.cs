@@ -68,6 +68,6 @@ public sealed class DecoderInputs : IDisposable
         if (window > 0) hidden = hidden.logical_or(distance >= window);
         hidden = hidden.unsqueeze(0).unsqueeze(0);
         if (_keyMask is not null) hidden = hidden.logical_or(_keyMask.logical_not().unsqueeze(1).unsqueeze(1));
-        return zeros(hidden.shape, dtype: _type).masked_fill(hidden, Attention.Masked(_type)).MoveToOuterDisposeScope();
+        return zeros(hidden.shape, dtype: _type).masked_fill(hidden, Attention.Masked(_type)).DetachFromDisposeScope();
     }
 }

@@ -1,3 +1,4 @@
+using NotebookKit.Models.Layers;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -36,6 +37,9 @@ public abstract class LanguageModel : nn.Module
 
     /// <summary>Parameters that a name stands for which the model does not have: the table behind a tied output matrix.</summary>
     public IEnumerable<string> TiedTo(string name) => Aliases.Where(a => name.Contains(a.There, StringComparison.Ordinal)).Select(a => name.Replace(a.There, a.Here, StringComparison.Ordinal));
+
+    /// <summary>The key under which the reference's files hold a parameter, where it is not the parameter's own name.</summary>
+    internal virtual string FileKey(string name) => name;
 
     /// <summary>Whether a file may lack a parameter of the network itself: the pooler, which few heads read, and tables that are computed.</summary>
     internal virtual bool MayBeAbsent(string name) => name.Contains("pooler", StringComparison.Ordinal);

@@ -21,7 +21,7 @@ public static class ModelFolder
     {
         Directory.CreateDirectory(folder);
         var computed = model.Parameters().Where(p => model.MayBeAbsent(p.Name) && !p.Name.Contains("pooler", StringComparison.Ordinal)).Select(p => p.Name).ToHashSet(StringComparer.Ordinal);
-        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), model.Stored().Where(s => !computed.Contains(s.Name)).Select(s => KeyValuePair.Create(s.Name, s.Value)), type);
+        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), model.Stored().Where(s => !computed.Contains(s.Name)).Select(s => KeyValuePair.Create(model.FileKey(s.Name), s.Value)), type);
         WriteJson(Path.Combine(folder, "config.json"), ConfigOf(model, labels, type, extra));
         if (from is null) return;
         foreach (var name in new[] { "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer.model", "spiece.model", "source.spm", "target.spm" })

@@ -1,3 +1,4 @@
+using NotebookKit.Models.Layers;
 using NotebookKit.Checkpoints;
 using static TorchSharp.torch;
 

@@ -3,6 +3,7 @@ using System.Text.Json;
 using NotebookKit.Checkpoints;
 using NotebookKit.Data;
 using NotebookKit.Models;
+using NotebookKit.Models.Layers;
 using NotebookKit.Runtime;
 using NotebookKit.Text;
 using TorchSharp;

@@ -81,23 +81,45 @@ public static class Figures
         if (shown.Length < matrix.Classes) title += $": the {shown.Length} classes with the most errors of {matrix.Classes}";
         var names = shown.Select(c => labels[c]).ToArray();
         var share = matrix.Normalized(Normalization.Truth);
-        var cell = shown.Length > 20 ? 16 : 24;
-        var height = 230 + cell * shown.Length;
-        var reversed = shown.Reverse().ToArray();
-        var json = Of(title, height, Object(("tickangle", -60), ("dtick", 1), ("tickfont", Object(("size", 11))), ("title", Object(("text", "predicted")))),
-            Object(("dtick", 1), ("tickfont", Object(("size", 11))), ("title", Object(("text", "truth"), ("standoff", 12)))),
-            [Trace("heatmap", ("x", names), ("y", names.Reverse().ToArray()), ("z", reversed.Select(t => shown.Select(p => Math.Round(share[t, p], 4)).ToArray()).ToArray()),
-                ("colorscale", new object[] { new object[] { 0, "#ffffff" }, new object[] { 0.1, "#cfe3f3" }, new object[] { 1, "#0b4f8a" } }), ("zmin", 0), ("zmax", 1),
-                ("hovertemplate", "%{y} answered as %{x}: %{z:.1%}<extra></extra>"))]);
+        return Grid(title, names, names, [.. shown.Select(t => shown.Select(p => share[t, p]).ToArray())], shown.Length > 20 ? 16 : 24, 1, ("predicted", "truth"), "%{y} answered as %{x}: %{z:.1%}", null);
+    }
+
+    /// <summary>A small table of numbers as colours, white at zero and below, with the numbers in the cells.</summary>
+    /// <param name="title">What the chart says.</param>
+    /// <param name="rows">Names of the rows, from the top.</param>
+    /// <param name="columns">Names of the columns.</param>
+    /// <param name="values">One array for each row.</param>
+    public static Figure Heatmap(string title, IReadOnlyList<string> rows, IReadOnlyList<string> columns, double[][] values)
+    {
+        if (values.Length != rows.Count || values.Any(v => v.Length != columns.Count) || rows.Count == 0 || columns.Count == 0)
+            throw new ArgumentException($"{rows.Count} row names and {columns.Count} column names, but values for {values.Length} rows of {string.Join(", ", values.Select(v => v.Length).Distinct())}.", nameof(values));
+        return Grid(title, rows, columns, values, 44, Math.Max(1e-9, values.Max(v => v.Max())), ("", ""), "%{y} / %{x}: %{z:.3f}", x => x.ToString("0.00", CultureInfo.InvariantCulture));
+    }
+
+    private static Figure Grid(string title, IReadOnlyList<string> rows, IReadOnlyList<string> columns, double[][] values, int cell, double largest, (string X, string Y) axes, string hover,
+        Func<double, string>? written)
+    {
+        var height = (written is null ? 230 : 180) + cell * rows.Count;
+        (string, object?)[] trace =
+        [
+            ("x", columns.ToArray()), ("y", rows.Reverse().ToArray()), ("z", values.Reverse().Select(r => r.Select(v => Math.Round(v, 4)).ToArray()).ToArray()),
+            ("colorscale", new object[] { new object[] { 0, "#ffffff" }, new object[] { 0.1, "#cfe3f3" }, new object[] { 1, "#0b4f8a" } }), ("zmin", 0), ("zmax", largest), ("hovertemplate", hover + "<extra></extra>"),
+        ];
+        var all = trace.Concat(written is null ? [] : new (string, object?)[] { ("text", values.Reverse().Select(r => r.Select(written).ToArray()).ToArray()), ("texttemplate", "%{text}") }).ToArray();
+        var json = Of(title, height, Object(("tickangle", -60), ("dtick", 1), ("tickfont", Object(("size", 11))), ("title", Object(("text", axes.X))), ("automargin", true)),
+            Object(("dtick", 1), ("tickfont", Object(("size", 11))), ("title", Object(("text", axes.Y), ("standoff", 12))), ("automargin", true)), [Trace("heatmap", all)]);
 
         var svg = new SvgCanvas(title, height, left: 190);
         var (x0, y0) = (190.0, 44.0);
-        for (var t = 0; t < shown.Length; t++)
+        for (var c = 0; c < columns.Count; c++) svg.Text(x0 + (c + 0.7) * cell, y0 + rows.Count * cell + 10, columns[c], "end", size: 11, rotate: -60);
+        for (var r = 0; r < rows.Count; r++)
         {
-            svg.Text(x0 - 8, y0 + (t + 0.75) * cell, names[t], "end", size: 11);
-            svg.Text(x0 + (t + 0.7) * cell, y0 + shown.Length * cell + 10, names[t], "end", size: 11, rotate: -60);
-            for (var p = 0; p < shown.Length; p++)
-                svg.Box(x0 + p * cell, y0 + t * cell, cell - 1, cell - 1, Shade(share[shown[t], shown[p]]));
+            svg.Text(x0 - 8, y0 + (r + 0.5) * cell + 4, rows[r], "end", size: 11);
+            for (var c = 0; c < columns.Count; c++)
+            {
+                svg.Box(x0 + c * cell, y0 + r * cell, cell - 1, cell - 1, Shade(Math.Max(0, values[r][c] / largest)));
+                if (written is not null) svg.Text(x0 + (c + 0.5) * cell, y0 + (r + 0.5) * cell + 4, written(values[r][c]), "middle", size: 11);
+            }
         }
         return new Figure(title, json, svg.End(), height);
     }

@@ -19,20 +19,25 @@ namespace NotebookKit.Pretraining;
 /// <param name="Parameters">Weights of the encoder.</param>
 /// <param name="MaskedLM">Curve of the first stage (cross-entropy in nats; perplexity is its exponential).</param>
 /// <param name="Distillation">Curve of the second stage (1 − cosine).</param>
+/// <param name="Joint">Curve of the third stage, masked tokens.</param>
+/// <param name="JointDistance">Held-out 1 − cosine after the third stage.</param>
 /// <param name="TeacherKeptShare">Share of the teacher's squared length in the directions the student learns.</param>
 /// <param name="Probes">Accuracy of a linear probe at 10 examples per class on the validation part, per stage and dataset, mean of 5 draws.</param>
 /// <param name="KeptStage">The stage whose weights were kept.</param>
 public sealed record PretrainingResult(IReadOnlyDictionary<string, long> CorpusCharacters, long CorpusTokens, long Parameters, IReadOnlyList<PretrainingPoint> MaskedLM,
-    IReadOnlyList<PretrainingPoint> Distillation, double TeacherKeptShare, IReadOnlyDictionary<string, IReadOnlyDictionary<string, double>> Probes, string KeptStage);
+    IReadOnlyList<PretrainingPoint> Distillation, IReadOnlyList<PretrainingPoint> Joint, double JointDistance, double TeacherKeptShare, IReadOnlyDictionary<string, IReadOnlyDictionary<string, double>> Probes, string KeptStage);
 
 /// <summary>
-/// Runs a recipe from packages to a model folder: corpus, vocabulary, masked language modelling, distillation; keeps the stage whose frozen features
-/// classify best. Every part resumes: run it again after an interruption.
+/// Runs a recipe from packages to a model folder: corpus, vocabulary, masked language modelling, distillation, both at once; keeps the last stage whose frozen features
+/// classify about as well as the best. Every part resumes: run it again after an interruption.
 /// </summary>
 /// <param name="recipe">What to make.</param>
 /// <param name="workFolder">Corpus, checkpoints and caches; several hundred MB.</param>
 public sealed class EncoderPretraining(PretrainingRecipe recipe, string workFolder)
 {
+    /// <summary>A later stage is kept where its probes are at most this much below the best; the draws of a probe differ by more.</summary>
+    private const double Tolerance = 0.01;
+
     /// <summary>Makes the model and writes it to <paramref name="modelFolder"/>.</summary>
     public async Task<PretrainingResult> RunAsync(string modelFolder, IProgress<string>? progress = null, CancellationToken cancellation = default)
     {
@@ -46,7 +51,7 @@ public sealed class EncoderPretraining(PretrainingRecipe recipe, string workFold
         progress?.Report($"corpus: {train.Tokens:N0} tokens in {train.Count:N0} passages; held out {heldOut.Tokens:N0}");
 
         var (maskedLM, maskedCurve) = new MaskedLMPretrainer(config, recipe.MaskedLM, tokenizer, train, heldOut, At("masked-lm")).Run(progress, cancellation);
-        var stages = new Dictionary<string, string> { ["masked-lm"] = At("stages", "masked-lm"), ["distilled"] = At("stages", "distilled") };
+        var stages = new Dictionary<string, string> { ["masked-lm"] = At("stages", "masked-lm"), ["distilled"] = At("stages", "distilled"), ["joint"] = At("stages", "joint") };
         WriteModel(stages["masked-lm"], config, tokenizer, maskedLM);
 
         var texts = DistillationTexts.Draw(At("corpus", "train.txt"), recipe.Distillation.Texts, recipe.Distillation.Seed);
@@ -55,11 +60,18 @@ public sealed class EncoderPretraining(PretrainingRecipe recipe, string workFold
         teacher.UseBFloat16();
         var targets = TeacherEmbeddings.Compute(teacher, teacherFolder.Tokenizer, texts, config.HiddenSize, At("teacher.f16"), progress, cancellation);
         progress?.Report($"teacher: {targets.Width} of {teacher.Width} directions hold {targets.KeptShare:P1} of its squared length");
-        var distilledCurve = new SentenceDistiller(recipe.Distillation, maskedLM, tokenizer, texts, targets, At("distillation")).Run(progress, cancellation);
+        var distiller = new SentenceDistiller(recipe.Distillation, maskedLM, tokenizer, texts, targets, At("distillation"));
+        var distilledCurve = distiller.Run(progress, cancellation);
         WriteModel(stages["distilled"], config, tokenizer, maskedLM);
+        var jointCurve = new MaskedLMPretrainer(config, recipe.Joint, tokenizer, train, heldOut, At("joint"), maskedLM, step => recipe.JointSentenceWeight * distiller.LossAt(step))
+            .Run(progress, cancellation).Curve;
+        var jointDistance = distiller.HeldOutLoss();
+        progress?.Report($"both at once: held-out cosine to the teacher {1 - jointDistance:F4}");
+        WriteModel(stages["joint"], config, tokenizer, maskedLM);
 
         var probes = stages.ToDictionary(s => s.Key, s => Probe(s.Value, progress));
-        var kept = probes.MaxBy(p => p.Value.Values.Average()).Key;
+        var best = probes.Max(p => p.Value.Values.Average());
+        var kept = stages.Keys.Last(s => probes[s].Values.Average() >= best - Tolerance);
         Directory.CreateDirectory(modelFolder);
         foreach (var file in Directory.EnumerateFiles(stages[kept], "*", SearchOption.AllDirectories))
         {
@@ -67,7 +79,7 @@ public sealed class EncoderPretraining(PretrainingRecipe recipe, string workFold
             Directory.CreateDirectory(Path.GetDirectoryName(target)!);
             File.Copy(file, target, overwrite: true);
         }
-        var result = new PretrainingResult(characters, train.Tokens, EncoderOf(maskedLM).Sum(p => p.Value.numel()), maskedCurve, distilledCurve, targets.KeptShare, probes, kept);
+        var result = new PretrainingResult(characters, train.Tokens, maskedLM.parameters().Sum(p => p.numel()), maskedCurve, distilledCurve, jointCurve, jointDistance, targets.KeptShare, probes, kept);
         WriteText(Path.Combine(modelFolder, "training.json"), JsonSerializer.Serialize(result, new JsonSerializerOptions { WriteIndented = true, NewLine = "\n" }));
         WriteText(Path.Combine(modelFolder, "README.md"), EncoderCard.Write(recipe, config, result));
         maskedLM.Dispose();
@@ -124,19 +136,15 @@ public sealed class EncoderPretraining(PretrainingRecipe recipe, string workFold
 
     private static void WriteModel(string folder, BertConfig config, Tokenizer tokenizer, Bert model)
     {
-        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), EncoderOf(model), torch.ScalarType.BFloat16);
+        SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), model.Stored().Select(s => KeyValuePair.Create(s.Name, s.Value)), torch.ScalarType.BFloat16);
         tokenizer.Save(folder);
-        WriteJson(Path.Combine(folder, "config.json"), config.ToJson("BertModel"));
+        WriteJson(Path.Combine(folder, "config.json"), config.ToJson("BertForMaskedLM"));
         // sentence-transformers' own files, so that it reads the folder as it is.
         WriteJson(Path.Combine(folder, "modules.json"), new JsonArray(
             new JsonObject { ["idx"] = 0, ["name"] = "0", ["path"] = "", ["type"] = "sentence_transformers.models.Transformer" },
             new JsonObject { ["idx"] = 1, ["name"] = "1", ["path"] = "1_Pooling", ["type"] = "sentence_transformers.models.Pooling" }));
         WriteJson(Path.Combine(folder, "1_Pooling", "config.json"), new JsonObject { ["word_embedding_dimension"] = config.HiddenSize, ["pooling_mode_mean_tokens"] = true });
     }
-
-    /// <summary>The encoder's parameters without the masked-LM head, under the names of a bare encoder.</summary>
-    private static IEnumerable<KeyValuePair<string, Tensor>> EncoderOf(Bert model) => model.Stored()
-        .Where(s => s.Name.StartsWith(model.BasePrefix, StringComparison.Ordinal)).Select(s => KeyValuePair.Create(s.Name[model.BasePrefix.Length..], s.Value));
 
     private static void WriteJson(string path, JsonNode json) => WriteText(path, json.ToJsonString(new JsonSerializerOptions { WriteIndented = true, NewLine = "\n" }));
 

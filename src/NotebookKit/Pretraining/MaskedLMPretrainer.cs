@@ -2,6 +2,7 @@ using System.Diagnostics;
 using NotebookKit.Checkpoints;
 using NotebookKit.Data;
 using NotebookKit.Models;
+using NotebookKit.Models.Layers;
 using NotebookKit.Models.Encoders;
 using NotebookKit.Runtime;
 using NotebookKit.Text;
@@ -54,7 +55,16 @@ public sealed record PretrainingPoint(int Step, long Tokens, double TrainLoss, d
 /// Pretrains a BERT encoder on masked tokens (Devlin et al. 2019), matrix weights in bf16 with fp32 masters. Everything drawn depends on the seed and
 /// the step alone, so a run that was killed goes on from its last checkpoint and ends where it would have ended.
 /// </summary>
-public sealed class MaskedLMPretrainer(BertConfig config, MaskedLMSettings settings, Tokenizer tokenizer, TokenizedCorpus train, TokenizedCorpus heldOut, string checkpointFolder)
+/// <param name="config">Shape of a fresh model.</param>
+/// <param name="settings">How long and how fast.</param>
+/// <param name="tokenizer">The vocabulary.</param>
+/// <param name="train">Text to learn from.</param>
+/// <param name="heldOut">Text to measure on.</param>
+/// <param name="checkpointFolder">Where the run can go on from.</param>
+/// <param name="start">A model to go on with. By default a fresh one.</param>
+/// <param name="alongside">A second loss to learn at each step, a scalar for the step number.</param>
+public sealed class MaskedLMPretrainer(BertConfig config, MaskedLMSettings settings, Tokenizer tokenizer, TokenizedCorpus train, TokenizedCorpus heldOut, string checkpointFolder, Bert? start = null,
+    Func<int, Tensor>? alongside = null)
 {
     /// <summary>Trains, or goes on from the last checkpoint. The caller disposes the model.</summary>
     public (Bert Model, IReadOnlyList<PretrainingPoint> Curve) Run(IProgress<string>? progress = null, CancellationToken cancellation = default)
@@ -62,12 +72,13 @@ public sealed class MaskedLMPretrainer(BertConfig config, MaskedLMSettings setti
         TorchRuntime.EnsureLoaded();
         MatrixProducts.UseOneDnn();
         torch.random.manual_seed(settings.Seed);
-        var model = Bert.Fresh(config with { HiddenDropout = 0, AttentionDropout = 0 }, new HeadSettings(ModelHead.MaskedLM), new DropoutMask(settings.Seed));
+        var model = start ?? Bert.Fresh(config with { HiddenDropout = 0, AttentionDropout = 0 }, new HeadSettings(ModelHead.MaskedLM), new DropoutMask(settings.Seed));
         model.UseBFloat16();
-        using var optimizer = new AdamW(model.named_parameters(), new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
+        var trained = model.named_parameters().ToArray();
+        using var optimizer = new AdamW(trained, new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
         var schedule = new LinearWarmup((int)(settings.WarmupShare * settings.Steps), settings.Steps);
         var checkpoint = new PretrainingCheckpoint(checkpointFolder);
-        var (tokens, curve) = checkpoint.TryRestore(optimizer, model);
+        var (tokens, curve) = checkpoint.TryRestore(optimizer, trained);
 
         var lengths = Enumerable.Range(0, train.Count).Select(train.LengthOf).ToArray();
         var clock = Stopwatch.StartNew();
@@ -78,7 +89,7 @@ public sealed class MaskedLMPretrainer(BertConfig config, MaskedLMSettings setti
             var step = optimizer.Steps;
             if (step >= settings.Steps) break;
             var rows = window.Select(i => train[i]).ToArray();
-            lossSum += Step(model, optimizer, rows, settings.LearningRate * schedule.FactorAt(step), Draws(step));
+            lossSum += Step(model, optimizer, rows, settings.LearningRate * schedule.FactorAt(step));
             lossCount++;
             tokens += rows.Sum(r => r.Length);
             step++;
@@ -92,7 +103,7 @@ public sealed class MaskedLMPretrainer(BertConfig config, MaskedLMSettings setti
             else if (step % 100 == 0)
                 progress?.Report($"step {step:N0} of {settings.Steps:N0}, loss {lossSum / lossCount:F3}, {(tokens - startTokens) / clock.Elapsed.TotalSeconds:N0} tokens/s, "
                     + $"{clock.Elapsed / (step - startStep) * (settings.Steps - step):hh\\:mm\\:ss} left");
-            if (step % settings.CheckpointEvery == 0 || step == settings.Steps) checkpoint.Save(optimizer, model, tokens, curve);
+            if (step % settings.CheckpointEvery == 0 || step == settings.Steps) checkpoint.Save(optimizer, trained, tokens, curve);
         }
         return (model, curve);
     }
@@ -120,13 +131,14 @@ public sealed class MaskedLMPretrainer(BertConfig config, MaskedLMSettings setti
     private static Tensor At(Bert model, EncoderInputs inputs, long[] places) =>
         model.VocabularyLogits(model.Encode(inputs).view(-1, model.Width).index_select(0, tensor(places))).to(ScalarType.Float32);
 
-    private double Step(Bert model, AdamW optimizer, int[][] rows, double rate, int seed)
+    private double Step(Bert model, AdamW optimizer, int[][] rows, double rate)
     {
         using var scope = NewDisposeScope();
-        var (batch, places, targets) = Mask(rows, new Random(seed));
+        var (batch, places, targets) = Mask(rows, new Random(Draws(optimizer.Steps)));
         using var inputs = new EncoderInputs(batch, model.DataType);
         var loss = F.cross_entropy(At(model, inputs, places), tensor(targets));
         loss.backward();
+        alongside?.Invoke(optimizer.Steps).backward();
         optimizer.Step(rate);
         return loss.ToDouble();
     }

@@ -2,6 +2,7 @@ using System.Text.Json;
 using NotebookKit.Checkpoints;
 using NotebookKit.Training;
 using static TorchSharp.torch;
+using Parameter = TorchSharp.Modules.Parameter;
 
 namespace NotebookKit.Pretraining;
 
@@ -10,9 +11,9 @@ internal sealed class PretrainingCheckpoint(string folder)
 {
     private string FilePath => Path.Combine(folder, "checkpoint.safetensors");
 
-    public void Save(AdamW optimizer, nn.Module model, long tokens, IReadOnlyList<PretrainingPoint> curve) =>
+    public void Save(AdamW optimizer, IEnumerable<(string Name, Parameter Parameter)> trained, long tokens, IReadOnlyList<PretrainingPoint> curve) =>
         SafetensorsWriter.Write(FilePath,
-            model.named_parameters().Select(p => KeyValuePair.Create("model." + p.name, (Tensor)p.parameter))
+            trained.Select(p => KeyValuePair.Create("model." + p.Name, (Tensor)p.Parameter))
                 .Concat(optimizer.State.Select(s => KeyValuePair.Create("optimizer." + s.Key, s.Value))),
             metadata: new Dictionary<string, string>
             {
@@ -21,13 +22,13 @@ internal sealed class PretrainingCheckpoint(string folder)
                 ["curve"] = JsonSerializer.Serialize(curve),
             });
 
-    public (long Tokens, List<PretrainingPoint> Curve) TryRestore(AdamW optimizer, nn.Module model)
+    public (long Tokens, List<PretrainingPoint> Curve) TryRestore(AdamW optimizer, IEnumerable<(string Name, Parameter Parameter)> trained)
     {
         if (!File.Exists(FilePath)) return (0, []);
         using var file = SafetensorsFile.Open(FilePath);
         using (no_grad())
         {
-            foreach (var (name, parameter) in model.named_parameters())
+            foreach (var (name, parameter) in trained)
             {
                 using var saved = file.Read("model." + name);
                 parameter.copy_(saved);

@@ -29,6 +29,12 @@ public sealed record PretrainingRecipe
     /// <summary>Second stage: distillation of sentence embeddings.</summary>
     public DistillationSettings Distillation { get; init; } = new();
 
+    /// <summary>Third stage: both at once, so that one encoder fills masks and embeds sentences.</summary>
+    public MaskedLMSettings Joint { get; init; } = new() { Steps = 4000, LearningRate = 7e-4, Seed = 3 };
+
+    /// <summary>What the distance to the teacher (2 − 2·cosine) is multiplied by in the third stage, where the other loss is the cross-entropy. Default 10.</summary>
+    public double JointSentenceWeight { get; init; } = 10;
+
     /// <summary>Reads a recipe file.</summary>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">The file is malformed or has an unknown setting.</exception>

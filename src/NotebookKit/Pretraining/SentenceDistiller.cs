@@ -47,28 +47,31 @@ public sealed record DistillationSettings
 /// </summary>
 public sealed class SentenceDistiller(DistillationSettings settings, Bert student, Tokenizer tokenizer, IReadOnlyList<string> texts, TeacherEmbeddings teacher, string checkpointFolder)
 {
+    private readonly int[][] rows = texts.AsParallel().AsOrdered().Select(t => tokenizer.Encode(t, settings.MaximumLength)).ToArray();
+    private (IEnumerator<int[]> Batches, int Step)? reader;
+
     /// <summary>Trains the student in place. Losses are mean 1 − cosine.</summary>
     public IReadOnlyList<PretrainingPoint> Run(IProgress<string>? progress = null, CancellationToken cancellation = default)
     {
         MatrixProducts.UseOneDnn();
         student.UseBFloat16();
         student.train();
-        using var optimizer = new AdamW(student.named_parameters().Where(p => p.name.StartsWith(student.BasePrefix, StringComparison.Ordinal)), new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
+        // The encoder alone; a head that stands on it stays as it is.
+        var trained = student.named_parameters().Where(p => p.name.StartsWith(student.BasePrefix, StringComparison.Ordinal)).Select(p => (p.name[student.BasePrefix.Length..], p.parameter)).ToArray();
+        using var optimizer = new AdamW(trained, new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
         var schedule = new LinearWarmup((int)(settings.WarmupShare * settings.Steps), settings.Steps);
         var checkpoint = new PretrainingCheckpoint(checkpointFolder);
-        var (tokens, curve) = checkpoint.TryRestore(optimizer, student);
+        var (tokens, curve) = checkpoint.TryRestore(optimizer, trained);
 
-        var rows = texts.AsParallel().AsOrdered().Select(t => tokenizer.Encode(t, settings.MaximumLength)).ToArray();
-        var training = Enumerable.Range(settings.HeldOutTexts, rows.Length - settings.HeldOutTexts).ToArray();
         var clock = Stopwatch.StartNew();
         var (lossSum, lossCount, startStep) = (0.0, 0, optimizer.Steps);
-        foreach (var batch in Batches(training, rows, optimizer.Steps))
+        foreach (var batch in Batches(optimizer.Steps))
         {
             cancellation.ThrowIfCancellationRequested();
             if (optimizer.Steps >= settings.Steps) break;
             using (NewDisposeScope())
             {
-                var loss = Distance(batch, rows);
+                var loss = Distance(batch);
                 (loss * 2).backward();
                 optimizer.Step(settings.LearningRate * schedule.FactorAt(optimizer.Steps));
                 lossSum += loss.ToDouble();
@@ -77,23 +80,33 @@ public sealed class SentenceDistiller(DistillationSettings settings, Bert studen
             }
             var step = optimizer.Steps;
             if (step % settings.EvaluateEvery != 0 && step != settings.Steps) continue;
-            curve.Add(new PretrainingPoint(step, tokens, lossSum / lossCount, HeldOut(rows)));
+            curve.Add(new PretrainingPoint(step, tokens, lossSum / lossCount, HeldOutLoss()));
             (lossSum, lossCount) = (0, 0);
-            checkpoint.Save(optimizer, student, tokens, curve);
+            checkpoint.Save(optimizer, trained, tokens, curve);
             progress?.Report($"step {step:N0} of {settings.Steps:N0}: cosine to the teacher {1 - curve[^1].TrainLoss:F4}, held-out {1 - curve[^1].HeldOutLoss:F4}, "
                 + $"{clock.Elapsed / (step - startStep) * (settings.Steps - step):hh\\:mm\\:ss} left");
         }
         return curve;
     }
 
-    private Tensor Distance(int[] batch, int[][] rows)
+    /// <summary>Squared distance to the teacher, 2 − 2·cosine, on the batch of a step that follows this stage's own: a scalar to learn with another loss.</summary>
+    public Tensor LossAt(int step)
+    {
+        if (reader is not { } open || open.Step != step) open = (Batches(settings.Steps + step).GetEnumerator(), step);
+        open.Batches.MoveNext();
+        reader = (open.Batches, step + 1);
+        return 2 * Distance(open.Batches.Current);
+    }
+
+    private Tensor Distance(int[] batch)
     {
         using var inputs = new EncoderInputs(Batch.Pad([.. batch.Select(i => rows[i])], tokenizer.PadId), student.DataType);
         var pooled = EncoderModel.Mean(student.Encode(inputs).to(ScalarType.Float32), inputs.Mask);
         return 1 - (pooled / pooled.norm(1, keepdim: true) * teacher.Rows(batch)).sum(1).mean();
     }
 
-    private double HeldOut(int[][] rows)
+    /// <summary>Mean 1 − cosine to the teacher on the held-out texts.</summary>
+    public double HeldOutLoss()
     {
         using var noGradient = no_grad();
         student.eval();
@@ -101,14 +114,15 @@ public sealed class SentenceDistiller(DistillationSettings settings, Bert studen
         foreach (var batch in BatchSampler.ByTokens([.. rows.Take(settings.HeldOutTexts).Select(r => r.Length)], settings.TokensPerStep))
         {
             using var scope = NewDisposeScope();
-            sum += Distance(batch, rows).ToDouble() * batch.Length;
+            sum += Distance(batch).ToDouble() * batch.Length;
         }
         student.train();
         return sum / settings.HeldOutTexts;
     }
 
-    private IEnumerable<int[]> Batches(int[] training, int[][] rows, int skip)
+    private IEnumerable<int[]> Batches(int skip)
     {
+        var training = Enumerable.Range(settings.HeldOutTexts, rows.Length - settings.HeldOutTexts).ToArray();
         for (var epoch = 0; ; epoch++)
         {
             var random = new Random(unchecked(settings.Seed * 7919 + epoch));

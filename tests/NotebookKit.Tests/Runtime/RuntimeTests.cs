@@ -1,4 +1,5 @@
 using NotebookKit.Models;
+using NotebookKit.Models.Layers;
 using NotebookKit.Runtime;
 using TorchSharp;
 

@@ -87,7 +87,7 @@ public sealed class Gemma3 : DecoderModel
             using var scale = tensor((float)_scale).to(x.dtype);                                                // rounded to the weights' type, as the reference does
             x = x * scale;                                                                                      // (B, T, D)
             var (global, local) = (_global.At(inputs.Positions, x.dtype), _local.At(inputs.Positions, x.dtype));
-            foreach (var layer in layers) x = layer.forward(x, inputs, layer.IsLocal ? local : global, cache);
+            foreach (var layer in layers) x = LayerScope.Next(x, h => layer.forward(h, inputs, layer.IsLocal ? local : global, cache));
             return norm.forward(x);
         }
     }

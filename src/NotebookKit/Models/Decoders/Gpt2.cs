@@ -74,7 +74,8 @@ public sealed class Gpt2 : DecoderModel
         {
             var x = wte.forward(inputs.Ids) + wpe.forward(inputs.Positions);                                    // (B, T, D)
             if (training) x = _dropout.Apply(x, _p);
-            foreach (var block in h) x = block.forward(x, inputs.Bias(), cache);
+            var bias = inputs.Bias();
+            foreach (var block in h) x = LayerScope.Next(x, y => block.forward(y, bias, cache));
             return ln_f.forward(x);
         }
     }

@@ -45,6 +45,8 @@ public sealed class GptNeoX : DecoderModel
 
     internal override IReadOnlyList<(string Here, string There)> Aliases => lm_head is not null ? [("lm_head.", "embed_out.")] : [];
 
+    internal override string FileKey(string name) => name == "lm_head.weight" ? "embed_out.weight" : name;
+
     /// <inheritdoc/>
     public override Tensor Decode(DecoderInputs inputs, KeyValueCache? cache = null) => gpt_neox.forward(inputs, cache);
 
@@ -75,7 +77,7 @@ public sealed class GptNeoX : DecoderModel
             var x = embed_in.forward(inputs.Ids);                                                               // (B, T, D)
             if (training) x = _dropout.Apply(x, _p);
             var rope = _rope.At(inputs.Positions, x.dtype);
-            foreach (var layer in layers) x = layer.forward(x, inputs, rope, cache);
+            foreach (var layer in layers) x = LayerScope.Next(x, h => layer.forward(h, inputs, rope, cache));
             return final_layer_norm.forward(x);
         }
     }

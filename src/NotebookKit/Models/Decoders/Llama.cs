@@ -103,7 +103,7 @@ public sealed class Llama : DecoderModel
         {
             var x = embed_tokens.forward(inputs.Ids);                                                           // (B, T, D)
             var rope = Rope.At(inputs.Positions, x.dtype);
-            foreach (var layer in layers) x = layer.forward(x, inputs, rope, cache);
+            foreach (var layer in layers) x = LayerScope.Next(x, h => layer.forward(h, inputs, rope, cache));
             return norm.forward(x);
         }
 

@@ -122,7 +122,7 @@ public sealed class Bart : EncoderDecoderModel
             x = (_scale == 1 ? x : x * _scale) + embed_positions.weight.narrow(0, past + _offset, x.size(1));   // (B, T, D)
             if (layernorm_embedding is not null) x = layernorm_embedding.forward(x);
             if (training) x = _dropout.Apply(x, _p);
-            foreach (var layer in layers) x = layer.forward(x, bias, memory, memoryBias, cache);
+            foreach (var layer in layers) x = LayerScope.Next(x, h => layer.forward(h, bias, memory, memoryBias, cache));
             return layer_norm is null ? x : layer_norm.forward(x);
         }
     }

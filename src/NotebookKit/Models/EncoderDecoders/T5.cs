@@ -90,7 +90,7 @@ public sealed class T5 : EncoderDecoderModel
         {
             var positions = block[0].PositionBias(x.size(1), past + x.size(1));                                 // (1, H, T, past + T)
             bias = bias is null ? positions : positions + bias;
-            foreach (var b in block) x = b.forward(x, bias, memory, memoryBias, cache);
+            foreach (var b in block) x = LayerScope.Next(x, h => b.forward(h, bias, memory, memoryBias, cache));
             x = final_layer_norm.forward(x);
             return training ? _dropout.Apply(x, _p) : x;
         }

@@ -100,7 +100,7 @@ public sealed class Albert : EncoderModel
         public Tensor forward(Tensor x, Tensor? bias)
         {
             x = embedding_hidden_mapping_in.forward(x);                                                        // (B, T, D)
-            for (var i = 0; i < _layers; i++) x = albert_layer_groups[(int)(i / ((double)_layers / albert_layer_groups.Count))].forward(x, bias);
+            for (var i = 0; i < _layers; i++) x = LayerScope.Next(x, h => albert_layer_groups[(int)(i / ((double)_layers / albert_layer_groups.Count))].forward(h, bias));
             return x;
         }
     }

@@ -201,7 +201,7 @@ internal sealed class BertEncoder : nn.Module
     public Tensor forward(Tensor x, Tensor? bias)
     {
         x = x.to(layer[0].DataType);
-        foreach (var l in layer) x = l.forward(x, bias);
+        foreach (var l in layer) x = LayerScope.Next(x, h => l.forward(h, bias));
         return x;
     }
 }

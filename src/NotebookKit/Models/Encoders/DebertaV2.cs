@@ -169,8 +169,11 @@ public sealed class DebertaV2 : EncoderModel
             var bias = inputs.Bias;
             for (var i = 0; i < layer.Count; i++)
             {
-                var next = layer[i].forward(x, bias, places, relative, _side);
-                x = i == 0 && conv is not null ? conv.forward(x, next, inputs.Mask) : next;
+                x = LayerScope.Next(x, h =>
+                {
+                    var next = layer[i].forward(h, bias, places, relative, _side);
+                    return i == 0 && conv is not null ? conv.forward(h, next, inputs.Mask) : next;
+                });
             }
             return x;
         }

@@ -125,7 +125,7 @@ public sealed class DistilBert : EncoderModel
 
         public Tensor forward(Tensor x, Tensor? bias)
         {
-            foreach (var l in layer) x = l.forward(x, bias);
+            foreach (var l in layer) x = LayerScope.Next(x, h => l.forward(h, bias));
             return x;
         }
     }

@@ -101,7 +101,7 @@ public sealed class ModernBert : EncoderModel
             var positions = arange(x.size(1), dtype: ScalarType.Int64).unsqueeze(0);
             var (global, local) = (_global.At(positions, x.dtype), _local.At(positions, x.dtype));
             var near = Near(inputs, x.dtype);
-            foreach (var layer in layers) x = layer.forward(x, layer.IsLocal ? near : inputs.Bias, layer.IsLocal ? local : global);
+            foreach (var layer in layers) x = LayerScope.Next(x, h => layer.forward(h, layer.IsLocal ? near : inputs.Bias, layer.IsLocal ? local : global));
             return final_norm.forward(x);
         }
 

@@ -106,7 +106,7 @@ public sealed class Mpnet : EncoderModel
         {
             var positions = relative_attention_bias.forward(RelativeBuckets.Of(x.size(1), x.size(1), bidirectional: true, _buckets, 128)).permute(2, 0, 1).unsqueeze(0);   // (1, H, T, T)
             var sum = bias is null ? positions : positions + bias;
-            foreach (var l in layer) x = l.forward(x, sum);
+            foreach (var l in layer) x = LayerScope.Next(x, h => l.forward(h, sum));
             return x;
         }
     }

@@ -28,5 +28,11 @@ internal static class Activation
     /// <summary>The function of a name that is known to be there.</summary>
     public static Func<Tensor, Tensor> Named(string name) => ByName[name];
 
-    private static Tensor GeluTanh(Tensor x) => 0.5 * x * (1 + (Math.Sqrt(2 / Math.PI) * (x + 0.044715 * x.pow(3))).tanh());
+    /// <summary>½ x (1 + tanh u) with u = √(2/π) (x + 0.044715 x³), written as x σ(2u), which keeps less for the backward pass.</summary>
+    private static Tensor GeluTanh(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        var factor = 2 * Math.Sqrt(2 / Math.PI);
+        return (x * (x * (x * x * (factor * 0.044715) + factor)).sigmoid()).MoveToOuterDisposeScope();
+    }
 }

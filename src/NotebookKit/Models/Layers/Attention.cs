@@ -29,6 +29,7 @@ internal static class Attention
     public static Tensor Attend(Tensor q, Tensor k, Tensor v, Tensor? bias, double scale, Func<Tensor, Tensor>? drop = null, double softCap = 0)
     {
         var (B, H, Tq, d, G) = (q.size(0), q.size(1), q.size(2), q.size(3), k.size(1));
+        using var scope = NewDisposeScope();
         q = q * scale;
         if (G != H) q = q.reshape(B, G, H / G * Tq, d);                     // the heads of a group side by side: one product per group
         var scores = q.matmul(k.transpose(-2, -1)).view(B, H, Tq, k.size(2));
@@ -37,6 +38,6 @@ internal static class Attention
         var weights = scores.softmax(-1);                                   // (B, H, Tq, Tk)
         if (drop is not null) weights = drop(weights);
         if (G != H) weights = weights.view(B, G, H / G * Tq, k.size(2));
-        return weights.matmul(v).view(B, H, Tq, d).transpose(1, 2).reshape(B, Tq, H * d);
+        return weights.matmul(v).view(B, H, Tq, d).transpose(1, 2).reshape(B, Tq, H * d).MoveToOuterDisposeScope();
     }
 }

@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics;
 using NotebookKit.Runtime;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Models;
+namespace NotebookKit.Models.Layers;
 
 /// <summary>
 /// Inverted dropout (Srivastava et al. 2014) whose mask is drawn eight lanes at a time by xorshift128+ (Vigna 2014): libtorch draws on one

@@ -1,8 +1,7 @@
 using TorchSharp;
-using NotebookKit.Models.Layers;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Models;
+namespace NotebookKit.Models.Layers;
 
 /// <summary>Which parts of a model compute in which type.</summary>
 internal static class Precision

@@ -1,0 +1,119 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using NotebookKit.Cards;
+using NotebookKit.Models;
+using NotebookKit.Models.Layers;
+using NotebookKit.Training;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NotebookKit.Tests.Cards;
+
+/// <summary>Estimates against the peak of resident memory that the kernel counts (Linux: VmHWM after a reset), in networks large enough for the process' own noise not to matter.</summary>
+public sealed class MemoryTests
+{
+    private static readonly CostSettings Costs = new() { Batch = 16, Length = 128 };
+
+    public static TheoryData<string> Shapes => new(Configs.Keys);
+
+    private static readonly Dictionary<string, string> Configs = new()
+    {
+        ["bert"] = """{"model_type":"bert","architectures":["BertForSequenceClassification"],"vocab_size":6000,"hidden_size":384,"num_hidden_layers":6,"num_attention_heads":8,"intermediate_size":1536,"id2label":{"0":"a","1":"b","2":"c"}}""",
+        ["distilbert"] = """{"model_type":"distilbert","architectures":["DistilBertForSequenceClassification"],"vocab_size":6000,"dim":384,"n_layers":6,"n_heads":8,"hidden_dim":1536,"id2label":{"0":"a","1":"b","2":"c"}}""",
+        ["gpt2"] = """{"model_type":"gpt2","architectures":["GPT2LMHeadModel"],"vocab_size":6000,"n_embd":384,"n_layer":6,"n_head":8}""",
+        ["llama"] = """{"model_type":"llama","architectures":["LlamaForCausalLM"],"vocab_size":6000,"hidden_size":384,"num_hidden_layers":6,"num_attention_heads":8,"num_key_value_heads":4,"intermediate_size":1024}""",
+        ["modernbert"] = """{"model_type":"modernbert","architectures":["ModernBertForSequenceClassification"],"vocab_size":6000,"hidden_size":384,"num_hidden_layers":6,"num_attention_heads":8,"intermediate_size":576,"id2label":{"0":"a","1":"b","2":"c"}}""",
+        ["t5"] = """{"model_type":"t5","architectures":["T5ForConditionalGeneration"],"vocab_size":6000,"d_model":384,"num_layers":4,"num_heads":8,"d_kv":48,"d_ff":1536,"pad_token_id":0,"decoder_start_token_id":0}""",
+    };
+
+    [Theory, MemberData(nameof(Shapes))]
+    public void Estimates_are_within_15_percent_of_what_is_measured(string name)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "peak memory is read from /proc");
+        var config = new ConfigJson(name, (JsonObject)JsonNode.Parse(Configs[name])!);
+        var estimate = ArchitectureCard.Of(config, name, Costs).Memory;
+        LanguageModel? model = null;
+        AdamW? optimizer = null;
+        try
+        {
+            var load = Peak(() => model = Build(config));
+            WarmUp(model!);
+            // The smaller of two: another thread's allocations can only add.
+            var infer = load + Enumerable.Range(0, 2).Min(_ => Peak(() =>
+            {
+                using var noGradient = no_grad();
+                using var scope = NewDisposeScope();
+                model!.eval();
+                Loss(model);
+            }));
+            var finetune = load + Peak(() =>
+            {
+                model!.train();
+                optimizer = new AdamW(model.named_parameters());
+                for (var step = 0; step < 2; step++)
+                {
+                    using var scope = NewDisposeScope();
+                    Loss(model).backward();
+                    optimizer.Step(1e-4);
+                }
+            });
+            var report = string.Create(CultureInfo.InvariantCulture, $"{name}: load {load / 1e6:F0} MB (estimated {estimate.Load / 1e6:F0}), infer {infer / 1e6:F0} ({estimate.Infer / 1e6:F0}), finetune {finetune / 1e6:F0} ({estimate.Finetune / 1e6:F0})");
+            TestContext.Current.TestOutputHelper?.WriteLine(report);
+            foreach (var (got, estimated) in new[] { (load, estimate.Load), (infer, estimate.Infer), (finetune, estimate.Finetune) })
+                Assert.True(Math.Abs(got - estimated) <= 0.15 * estimated, report);
+        }
+        finally
+        {
+            optimizer?.Dispose();
+            model?.Dispose();
+        }
+    }
+
+    private static LanguageModel Build(ConfigJson config)
+    {
+        var build = new ModelBuilder(new DropoutMask());
+        var model = Architectures.Build(config, Architectures.HeadOf(config), build);
+        build.Initialise();
+        return model;
+    }
+
+    private static Tensor Loss(LanguageModel model, int batch = 16)
+    {
+        var ids = randint(3, 5999, [batch, Costs.Length], dtype: ScalarType.Int64);
+        return model switch
+        {
+            EncoderModel encoder => ModelLoss.Of(encoder.Head, encoder.forward(new EncoderInputs(ids)), zeros(batch, dtype: ScalarType.Int64)),
+            DecoderModel decoder => ModelLoss.Of(decoder.Head, decoder.forward(new DecoderInputs(ids)), ids),
+            EncoderDecoderModel pair => ModelLoss.Of(pair.Head, pair.forward(new EncoderInputs(ids), ids), ids),
+            _ => throw new InvalidOperationException(),
+        };
+    }
+
+    /// <summary>A small step, so that buffers which libtorch takes once for all are there before anything is measured.</summary>
+    private static void WarmUp(LanguageModel model)
+    {
+        using var scope = NewDisposeScope();
+        model.train();
+        Loss(model, batch: 2).backward();
+        foreach (var (_, parameter) in model.named_parameters()) parameter.grad = null;
+    }
+
+    /// <summary>Bytes by which resident memory rose at most while something ran.</summary>
+    internal static double Peak(Action action)
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        GC.Collect();
+        _ = MallocTrim(0);                                                    // what others freed goes back to the kernel first
+        File.WriteAllText("/proc/self/clear_refs", "5");
+        var before = Status("VmRSS");
+        action();
+        return Status("VmHWM") - before;
+    }
+
+    [System.Runtime.InteropServices.DllImport("libc", EntryPoint = "malloc_trim")]
+    private static extern int MallocTrim(nint pad);
+
+    private static double Status(string field) =>
+        double.Parse(File.ReadLines("/proc/self/status").First(l => l.StartsWith(field + ":", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2], CultureInfo.InvariantCulture) * 1024;
+}
