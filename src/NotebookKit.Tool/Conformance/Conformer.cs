@@ -25,6 +25,13 @@ internal static class Conformer
 
     private static IEnumerable<Outcome> Folder(string folder)
     {
+        foreach (var outcome in Model(folder)) yield return outcome;
+        if (TokenizerCases.AreIn(folder))
+            foreach (var outcome in Safely(() => TokenizerCases.Run(folder))) yield return outcome;
+    }
+
+    private static IEnumerable<Outcome> Model(string folder)
+    {
         if (!File.Exists(Path.Combine(folder, "config.json"))) return [];
         if (VariantCases.IsOne(folder)) return Safely(() => VariantCases.Run(folder));
         if (!Golden.IsIn(folder)) return [];

@@ -24,7 +24,7 @@ public static class Kit
         return new Table(["part", "in use"],
         [
             ["NotebookKit", Version(typeof(Kit))], ["TorchSharp", Version(typeof(TorchSharp.torch))],
-            ["Microsoft.ML.Tokenizers", Version(typeof(Microsoft.ML.Tokenizers.Tokenizer))], ["device", chosen.Reason],
+            ["device", chosen.Reason],
         ]);
     }
 

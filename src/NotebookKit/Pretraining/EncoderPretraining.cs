@@ -101,7 +101,7 @@ public sealed class EncoderPretraining(PretrainingRecipe recipe, string workFold
     {
         if (File.Exists(Path.Combine(workFolder, "tokenizer.json"))) return Tokenizer.Load(workFolder);
         var counts = new Dictionary<string, long>(StringComparer.Ordinal);
-        var words = new BertPreTokenizer();
+        var words = WordSplitter.Bert();
         foreach (var passage in File.ReadLines(Path.Combine(workFolder, "corpus", "train.txt")))
             foreach (var word in words.Words(passage))
                 counts[word] = counts.GetValueOrDefault(word) + 1;
