@@ -15,7 +15,7 @@ internal static class UnicodeForm
 
     public static void Apply(NormalizedText text, NormalizationForm form)
     {
-        if (IsAscii(text) || text.ToString() is var whole && TryIsNormalized(whole, form)) return;
+        if (IsAscii(text) || IsNormalized(text.ToString(), form)) return;
         var decomposed = Decompose(text, form is NormalizationForm.FormC or NormalizationForm.FormD ? NormalizationForm.FormD : NormalizationForm.FormKD);
         text.Transform(form is NormalizationForm.FormC or NormalizationForm.FormKC ? Compose(decomposed) : decomposed);
     }
@@ -109,8 +109,15 @@ internal static class UnicodeForm
         catch (ArgumentException) { return [.. text.EnumerateRunes().Select(r => r.Value)]; }   // a noncharacter, which some platforms refuse
     }
 
-    private static bool TryIsNormalized(string text, NormalizationForm form)
+    /// <summary>Whether a text surely is in a form. The platform's check takes time with the square of a run of marks, so long runs are not given to it.</summary>
+    public static bool IsNormalized(string text, NormalizationForm form)
     {
+        var marks = 0;
+        foreach (var c in text)
+        {
+            marks = c >= 0x300 && UnicodeClass.Category(c) is System.Globalization.UnicodeCategory.NonSpacingMark or System.Globalization.UnicodeCategory.SpacingCombiningMark ? marks + 1 : 0;
+            if (marks > 100) return false;
+        }
         try { return text.IsNormalized(form); }
         catch (ArgumentException) { return false; }
     }

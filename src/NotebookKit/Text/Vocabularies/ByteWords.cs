@@ -39,7 +39,7 @@ internal sealed class ByteWords
     /// <summary>Adds the ids of a text; false where the long way must be gone.</summary>
     public bool TryEncode(string text, List<int> ids)
     {
-        if (text.AsSpan().ContainsAnyInRange('\uD800', '\uDFFF') || _composes && !Ascii.IsValid(text) && !text.IsNormalized()) return false;
+        if (text.AsSpan().ContainsAnyInRange('\uD800', '\uDFFF') || _composes && !Ascii.IsValid(text) && !UnicodeForm.IsNormalized(text, NormalizationForm.FormC)) return false;
         for (var rest = text.AsSpan(); rest.Length > 0;)
         {
             var at = _addedTexts is null ? -1 : rest.IndexOfAny(_addedTexts);
