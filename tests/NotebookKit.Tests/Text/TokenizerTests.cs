@@ -73,15 +73,6 @@ public sealed class TokenizerTests
         foreach (var part in says) Assert.Contains(part, error.Message);
     }
 
-    /// <summary>By hand: "aab" ×10 and "ab" ×5 over the alphabet {a, b}. Pairs: (a,##a) 10, (##a,##b) 10, (a,##b) 5; the tie goes to the pair that sorts first.</summary>
-    [Fact]
-    public void Trainer_merges_the_most_frequent_pair_first()
-    {
-        var vocabulary = new WordPieceTrainer { VocabularySize = 11, MinimumCount = 1 }.Train(new Dictionary<string, long> { ["aab"] = 10, ["ab"] = 5 });
-        Assert.Equal([.. WordPieceTrainer.SpecialTokens, "a", "b", "##a", "##b", "##ab", "aab"], vocabulary);
-        Assert.Contains("alphabet", Assert.Throws<ArgumentException>(() => new WordPieceTrainer { VocabularySize = 6, MinimumCount = 1 }.Train(new Dictionary<string, long> { ["ab"] = 1 })).Message);
-    }
-
     [Fact]
     public void A_vocabulary_that_does_not_fit_the_weights_is_refused()
     {

@@ -82,9 +82,10 @@ internal sealed class Pattern
                     var end = c == '{' ? source.IndexOf('}', i) + 1 : i + 1;
                     output.Append(source.AsSpan(i, end - i).ToString().Replace("{,", "{0,", StringComparison.Ordinal));
                     i = end;
-                    if (i < source.Length && source[i] == '+' && c != '{')
+                    if (i < source.Length && source[i] == '+')
                     {
-                        output.Insert(atom, "(?>").Append(')');
+                        // After {n,m} a + repeats the whole; after the others it takes back what it gave.
+                        output.Insert(atom, c == '{' ? "(?:" : "(?>").Append(c == '{' ? ")+" : ")");
                         i++;
                     }
                     else if (i < source.Length && source[i] == '?')
