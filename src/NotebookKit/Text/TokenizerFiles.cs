@@ -98,17 +98,24 @@ internal static class TokenizerFiles
     {
         var (vocab, merges) = (Path.Combine(folder, "vocab.json"), Path.Combine(folder, "merges.txt"));
         if (!File.Exists(merges)) throw new FileNotFoundException($"'{vocab}' needs a merges.txt beside it.", merges);
+        var ids = Ids(vocab);
+        var pairs = File.ReadAllText(merges).Split('\n').Select(l => l.TrimEnd('\r')).Where((l, i) => l.Length > 0 && !(i == 0 && l.StartsWith("#version", StringComparison.Ordinal)))
+            .Select((l, i) => l.Split(' ') is [var left, var right] ? (left, right) : throw new InvalidDataException($"'{merges}', merge {i + 1}: two tokens and a space are wanted; found '{l}'."));
+        var roles = Roles(folder);
+        var roberta = ids.ContainsKey("<s>") && ids.ContainsKey("</s>") && !ids.ContainsKey("<|endoftext|>");
+        var specials = roles.Values.Concat(["<s>", "</s>", "<pad>", "<unk>", "<mask>", "<|endoftext|>"]).Distinct();
+        return Parse(TokenizerJson.Gpt2(ids, pairs, specials, roles.GetValueOrDefault("add_prefix_space") == "true", roberta ? ("<s>", "</s>") : null), vocab, roles);
+    }
+
+    /// <summary>A vocab.json: an object of tokens and ids.</summary>
+    internal static Dictionary<string, int> Ids(string path)
+    {
         try
         {
-            var ids = JsonSerializer.Deserialize<Dictionary<string, int>>(File.ReadAllText(vocab)) ?? throw new InvalidDataException($"'{vocab}' is empty.");
-            var pairs = File.ReadAllText(merges).Split('\n').Select(l => l.TrimEnd('\r')).Where((l, i) => l.Length > 0 && !(i == 0 && l.StartsWith("#version", StringComparison.Ordinal)))
-                .Select((l, i) => l.Split(' ') is [var left, var right] ? (left, right) : throw new InvalidDataException($"'{merges}', merge {i + 1}: two tokens and a space are wanted; found '{l}'."));
-            var roles = Roles(folder);
-            var roberta = ids.ContainsKey("<s>") && ids.ContainsKey("</s>") && !ids.ContainsKey("<|endoftext|>");
-            var specials = roles.Values.Concat(["<s>", "</s>", "<pad>", "<unk>", "<mask>", "<|endoftext|>"]).Distinct();
-            return Parse(TokenizerJson.Gpt2(ids, pairs, specials, roles.GetValueOrDefault("add_prefix_space") == "true", roberta ? ("<s>", "</s>") : null), vocab, roles);
+            using var json = JsonDocument.Parse($$"""{"vocab":{{File.ReadAllText(path)}}}""");
+            return TokenModel.Ids(JsonField.Root(json.RootElement, path));
         }
-        catch (JsonException e) { throw new InvalidDataException($"'{vocab}' is not a vocabulary: {e.Message}", e); }
+        catch (JsonException e) { throw new InvalidDataException($"'{path}' is not a vocabulary: {e.Message}", e); }
     }
 
     /// <summary>A SentencePiece model alone: its own pieces, no special token is looked for in a text and none is put around it.</summary>

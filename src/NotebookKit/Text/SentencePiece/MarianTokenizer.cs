@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.RegularExpressions;
 
 
@@ -44,9 +43,7 @@ public sealed partial class MarianTokenizer
     public static MarianTokenizer Load(string folder)
     {
         string At(string name) => File.Exists(Path.Combine(folder, name)) ? Path.Combine(folder, name) : throw new FileNotFoundException($"No {name} in '{folder}'. A Marian model needs source.spm, target.spm and vocab.json.", name);
-        Dictionary<string, int> ids;
-        try { ids = new(JsonSerializer.Deserialize<Dictionary<string, int>>(File.ReadAllText(At("vocab.json")))!, StringComparer.Ordinal); }
-        catch (Exception e) when (e is JsonException or ArgumentNullException) { throw new InvalidDataException($"'{At("vocab.json")}' is not a vocabulary: {e.Message}", e); }
+        var ids = TokenizerFiles.Ids(At("vocab.json"));
         var tokenizer = new MarianTokenizer(TokenizerFiles.SentencePiece(At("source.spm")), TokenizerFiles.SentencePiece(At("target.spm")), ids, TokenizerFiles.Roles(folder));
         foreach (var token in tokenizer._special)
             if (!ids.ContainsKey(token)) throw new InvalidDataException($"'{At("vocab.json")}' lacks the token {token}.");

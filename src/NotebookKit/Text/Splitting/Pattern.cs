@@ -12,9 +12,11 @@ namespace NotebookKit.Text.Splitting;
 internal sealed class Pattern
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    /// <summary>Compiling an expression costs more than splitting a megabyte, and many tokenizers share a few.</summary>
+    private static readonly System.Collections.Concurrent.ConcurrentDictionary<string, Regex> Compiled = new(StringComparer.Ordinal);
     private readonly Regex _regex;
 
-    private Pattern(string regex) => _regex = new Regex(regex, RegexOptions.CultureInvariant | RegexOptions.Compiled, Patience);
+    private Pattern(string regex) => _regex = Compiled.GetOrAdd(regex, static r => new Regex(r, RegexOptions.CultureInvariant | RegexOptions.Compiled, Patience));
 
     /// <summary>The translated expression.</summary>
     public Regex Regex => _regex;

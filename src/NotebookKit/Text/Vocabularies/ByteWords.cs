@@ -76,11 +76,7 @@ internal sealed class ByteWords
         {
             var bytes = new byte[Encoding.UTF8.GetByteCount(word)];
             Encoding.UTF8.GetBytes(word, bytes);
-            var spelled = _model.Tokenize(string.Create(bytes.Length, bytes, static (span, b) =>
-            {
-                for (var i = 0; i < b.Length; i++) span[i] = ByteAlphabet.Characters[b[i]];
-            }));
-            known = Array.ConvertAll(spelled, t => t.Id);
+            known = Array.ConvertAll(_model.Spell(bytes), t => t.Id);
             if (word.Length <= LongestRemembered && _remembered.Count < MostRemembered) _lookup.TryAdd(word, known);
         }
         ids.AddRange(known);
