@@ -28,6 +28,8 @@ internal static class Conformer
         foreach (var outcome in Model(folder)) yield return outcome;
         if (TokenizerCases.AreIn(folder))
             foreach (var outcome in Safely(() => TokenizerCases.Run(folder))) yield return outcome;
+        if (ChatTemplateCases.AreIn(folder))
+            foreach (var outcome in Safely(() => ChatTemplateCases.Run(folder))) yield return outcome;
     }
 
     private static IEnumerable<Outcome> Model(string folder)

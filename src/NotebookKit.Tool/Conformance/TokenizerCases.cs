@@ -7,14 +7,14 @@ namespace NotebookKit.Tool.Conformance;
 /// <summary>Tokenizers against golden ids, offsets and texts: golden.jsonl, its variants, and batch.jsonl, a case a line.</summary>
 internal static class TokenizerCases
 {
-    public static bool AreIn(string folder) => File.Exists(Path.Combine(folder, "batch.jsonl")) || Directory.EnumerateFiles(folder, "golden*.jsonl").Any();
+    public static bool AreIn(string folder) => new[] { "batch.jsonl", "golden.jsonl" }.Any(f => File.Exists(Path.Combine(folder, f))) || Directory.EnumerateFiles(folder, "golden-*.jsonl").Any();
 
     public static IEnumerable<Outcome> Run(string folder)
     {
         foreach (var file in Directory.EnumerateFiles(folder, "*.jsonl").Order(StringComparer.Ordinal))
         {
             var name = Path.GetFileNameWithoutExtension(file);
-            if (name != "batch" && !name.StartsWith("golden", StringComparison.Ordinal)) continue;
+            if (name is not ("batch" or "golden") && !name.StartsWith("golden-", StringComparison.Ordinal)) continue;
             if (name == "golden" && MarianTokenizer.IsIn(folder))
             {
                 var marian = MarianTokenizer.Load(folder);

@@ -1,0 +1,513 @@
+using System.Globalization;
+
+namespace NotebookKit.Chat.Jinja;
+
+/// <summary>Reads the tokens of a template by Jinja's grammar (https://jinja.palletsprojects.com/en/stable/templates/).</summary>
+internal sealed class Parser
+{
+    private const int MostNested = 200;
+    private readonly List<Token> _tokens;
+    private int _at, _depth;
+
+    private Parser(List<Token> tokens) => _tokens = tokens;
+
+    public static IReadOnlyList<Node> Parse(string source)
+    {
+        var parser = new Parser(Lexer.Read(source));
+        return parser.Statements([]);
+    }
+
+    private Token Current => _tokens[_at];
+
+    private Token Next() => _tokens[_at++];
+
+    private bool Skip(string op)
+    {
+        if (!Current.Is(op)) return false;
+        _at++;
+        return true;
+    }
+
+    private bool SkipName(string name)
+    {
+        if (!Current.IsName(name)) return false;
+        _at++;
+        return true;
+    }
+
+    private void Expect(string op)
+    {
+        if (!Skip(op)) throw Unexpected($"expected token '{op}'");
+    }
+
+    private string Name() => Current.Kind == TokenKind.Name ? Next().Text : throw Unexpected("expected token 'name'");
+
+    private JinjaException Unexpected(string wanted) => JinjaException.Syntax($"{wanted}, got '{(Current.Kind switch
+    {
+        TokenKind.End => "end of template", TokenKind.BlockEnd => "end of statement block", TokenKind.VariableEnd => "end of print statement", TokenKind.Data => "template data / text", _ => Current.Text,
+    })}'", Current.Line);
+
+    private void EndBlock()
+    {
+        if (Current.Kind != TokenKind.BlockEnd) throw Unexpected("expected token 'end of statement block'");
+        _at++;
+    }
+
+    /// <summary>Statements up to a block whose name is one of these; that block's name is left to read.</summary>
+    private IReadOnlyList<Node> Statements(string[] ends)
+    {
+        if (++_depth > MostNested) throw JinjaException.Syntax($"more than {MostNested} statements inside one another", Current.Line);
+        var body = new List<Node>();
+        while (true)
+        {
+            var token = Current;
+            switch (token.Kind)
+            {
+                case TokenKind.Data:
+                    body.Add(new Data(Next().Text, token.Line));
+                    break;
+                case TokenKind.VariableBegin:
+                    _at++;
+                    body.Add(new Output(Tuple(), token.Line));
+                    if (Current.Kind != TokenKind.VariableEnd) throw Unexpected("expected token 'end of print statement'");
+                    _at++;
+                    break;
+                case TokenKind.BlockBegin:
+                    _at++;
+                    if (Current.Kind == TokenKind.Name && ends.Contains(Current.Text))
+                    {
+                        _depth--;
+                        return body;
+                    }
+                    body.Add(Statement());
+                    break;
+                case TokenKind.End when ends.Length == 0:
+                    _depth--;
+                    return body;
+                default:
+                    throw JinjaException.Syntax($"Unexpected end of template. Jinja was looking for the following tags: {string.Join(" or ", ends.Select(e => $"'{e}'"))}.", token.Line);
+            }
+        }
+    }
+
+    private IReadOnlyList<Node> Body(params string[] ends)
+    {
+        EndBlock();
+        return Statements(ends);
+    }
+
+    /// <summary>A body whose end tag is read with it.</summary>
+    private IReadOnlyList<Node> BodyAndEnd(string end)
+    {
+        var body = Body(end);
+        _at++;
+        EndBlock();
+        return body;
+    }
+
+    private Node Statement()
+    {
+        var line = Current.Line;
+        var name = Name();
+        switch (name)
+        {
+            case "if": return IfStatement(line);
+            case "for": return ForStatement(line);
+            case "set": return SetStatement(line);
+            case "macro":
+                var macro = Name();
+                return new Macro(macro, Parameters(), BodyAndEnd("endmacro"), line);
+            case "call":
+                var parameters = Current.Is("(") ? Parameters() : [];
+                var call = Expression() as Call ?? throw JinjaException.Syntax("expected call", line);
+                return new CallBlock(call, new Macro("caller", parameters, BodyAndEnd("endcall"), line), line);
+            case "filter":
+                var filter = (Filter)Filters(null, startInline: true)!;
+                return new FilterBlock(filter, BodyAndEnd("endfilter"), line);
+            case "with":
+                var values = new List<(Expression, Expression)>();
+                while (Current.Kind != TokenKind.BlockEnd)
+                {
+                    if (values.Count > 0) Expect(",");
+                    var target = Target(false);
+                    Expect("=");
+                    values.Add((target, Expression()));
+                }
+                return new With(values, BodyAndEnd("endwith"), line);
+            case "block":
+                _ = Name();
+                while (Current.Kind == TokenKind.Name) _at++;
+                var block = Body("endblock");
+                _at++;
+                if (Current.Kind == TokenKind.Name) _at++;
+                EndBlock();
+                return new Scope(block, line);
+            case "autoescape":
+                _ = Expression();
+                return new Scope(BodyAndEnd("endautoescape"), line);
+            case "generation": return new Generation(BodyAndEnd("endgeneration"), line);
+            case "print":
+                var printed = Tuple();
+                EndBlock();
+                return new Output(printed, line);
+            case "break":
+                EndBlock();
+                return new Break(line);
+            case "continue":
+                EndBlock();
+                return new Continue(line);
+            case "include" or "import" or "from" or "extends":
+                throw JinjaException.Syntax($"a chat template stands alone: {{% {name} %}} is not allowed", line);
+            default: throw JinjaException.Syntax($"Encountered unknown tag '{name}'.", line);
+        }
+    }
+
+    private If IfStatement(int line)
+    {
+        var branches = new List<(Expression, IReadOnlyList<Node>)>();
+        IReadOnlyList<Node> rest = [];
+        var condition = Tuple(conditional: false);
+        while (true)
+        {
+            branches.Add((condition, Body("elif", "else", "endif")));
+            var next = Next().Text;
+            if (next == "elif")
+            {
+                condition = Tuple(conditional: false);
+                continue;
+            }
+            if (next == "else")
+            {
+                rest = Body("endif");
+                _at++;
+            }
+            EndBlock();
+            return new If(branches, rest, line);
+        }
+    }
+
+    private For ForStatement(int line)
+    {
+        var target = Target(false);
+        if (!SkipName("in")) throw Unexpected("expected token 'in'");
+        var over = Tuple(conditional: false);
+        var where = SkipName("if") ? Expression() : null;
+        var recursive = SkipName("recursive");
+        var body = Body("endfor", "else");
+        IReadOnlyList<Node> rest = [];
+        if (Next().Text == "else")
+        {
+            rest = Body("endfor");
+            _at++;
+        }
+        EndBlock();
+        return new For(target, over, where, recursive, body, rest, line);
+    }
+
+    private Node SetStatement(int line)
+    {
+        var target = Target(true);
+        if (Skip("="))
+        {
+            var value = Tuple();
+            EndBlock();
+            return new Set(target, value, line);
+        }
+        var filter = Current.Is("|") ? (Filter?)Filters(null, startInline: false) : null;
+        return new SetBlock(target, filter, BodyAndEnd("endset"), line);
+    }
+
+    /// <summary>Names, tuples of names, and (for <c>set</c>) an attribute of a namespace.</summary>
+    private Expression Target(bool withNamespace)
+    {
+        var line = Current.Line;
+        Expression One()
+        {
+            if (Skip("("))
+            {
+                var inner = Target(withNamespace);
+                Expect(")");
+                return inner;
+            }
+            var name = new NameOf(Name(), line);
+            return withNamespace && Skip(".") ? new Attribute(name, Name(), line) : name;
+        }
+        var first = One();
+        if (!Current.Is(",")) return first;
+        var items = new List<Expression> { first };
+        while (Skip(","))
+            if (Current.Kind == TokenKind.Name && !Current.IsName("in") || Current.Is("(")) items.Add(One());
+        return new ListOf(items, true, line);
+    }
+
+    private List<(string, Expression?)> Parameters()
+    {
+        var parameters = new List<(string, Expression?)>();
+        Expect("(");
+        while (!Skip(")"))
+        {
+            if (parameters.Count > 0) Expect(",");
+            var name = Name();
+            parameters.Add((name, Skip("=") ? Expression() : null));
+        }
+        return parameters;
+    }
+
+    private Expression Tuple(bool conditional = true)
+    {
+        var line = Current.Line;
+        Expression One() => conditional ? Expression() : Or();
+        bool Ends() => Current.Kind is TokenKind.VariableEnd or TokenKind.BlockEnd or TokenKind.End || Current.Is(")") || Current.IsName("recursive") || Current.IsName("if") && !conditional;
+        var first = One();
+        if (!Current.Is(",")) return first;
+        var items = new List<Expression> { first };
+        while (Skip(",") && !Ends()) items.Add(One());
+        return new ListOf(items, true, line);
+    }
+
+    private Expression Expression()
+    {
+        if (++_depth > MostNested) throw JinjaException.Syntax($"more than {MostNested} expressions inside one another", Current.Line);
+        var line = Current.Line;
+        var then = Or();
+        while (SkipName("if"))
+        {
+            var condition = Or();
+            then = new Conditional(condition, then, SkipName("else") ? Expression() : null, line);
+        }
+        _depth--;
+        return then;
+    }
+
+    private Expression Or()
+    {
+        var left = And();
+        while (Current.IsName("or")) left = new Binary(Next().Text, left, And(), Current.Line);
+        return left;
+    }
+
+    private Expression And()
+    {
+        var left = Not();
+        while (Current.IsName("and")) left = new Binary(Next().Text, left, Not(), Current.Line);
+        return left;
+    }
+
+    private Expression Not()
+    {
+        if (!Current.IsName("not")) return Comparison();
+        if (++_depth > MostNested) throw JinjaException.Syntax("too many nots", Current.Line);
+        var line = Next().Line;
+        var of = Not();
+        _depth--;
+        return new Unary("not", of, line);
+    }
+
+    private Expression Comparison()
+    {
+        var line = Current.Line;
+        var first = Sum();
+        var rest = new List<(string, Expression)>();
+        while (true)
+        {
+            if (Current.Kind == TokenKind.Operator && Current.Text is "==" or "!=" or "<" or "<=" or ">" or ">=") rest.Add((Next().Text, Sum()));
+            else if (SkipName("in")) rest.Add(("in", Sum()));
+            else if (Current.IsName("not") && _tokens[_at + 1].IsName("in"))
+            {
+                _at += 2;
+                rest.Add(("not in", Sum()));
+            }
+            else return rest.Count == 0 ? first : new Compare(first, rest, line);
+        }
+    }
+
+    private Expression Sum()
+    {
+        var left = Joined();
+        while (Current.Is("+") || Current.Is("-")) left = new Binary(Next().Text, left, Joined(), Current.Line);
+        return left;
+    }
+
+    private Expression Joined()
+    {
+        var (first, line) = (Product(), Current.Line);
+        if (!Current.Is("~")) return first;
+        var parts = new List<Expression> { first };
+        while (Skip("~")) parts.Add(Product());
+        return new Concat(parts, line);
+    }
+
+    private Expression Product()
+    {
+        var left = Power();
+        while (Current.Kind == TokenKind.Operator && Current.Text is "*" or "/" or "//" or "%") left = new Binary(Next().Text, left, Power(), Current.Line);
+        return left;
+    }
+
+    private Expression Power()
+    {
+        var left = Signed();
+        while (Current.Is("**")) left = new Binary(Next().Text, left, Signed(), Current.Line);
+        return left;
+    }
+
+    private Expression Signed(bool withFilters = true)
+    {
+        Expression of;
+        if (Current.Is("-") || Current.Is("+"))
+        {
+            if (++_depth > MostNested) throw JinjaException.Syntax("too many signs", Current.Line);
+            var sign = Next();
+            of = new Unary(sign.Text, Signed(false), sign.Line);
+            _depth--;
+        }
+        else of = Primary();
+        of = Postfix(of);
+        return withFilters ? Filters(of, startInline: false)! : of;
+    }
+
+    private Expression Primary()
+    {
+        var token = Next();
+        switch (token.Kind)
+        {
+            case TokenKind.Name:
+                return token.Text switch
+                {
+                    "true" or "True" => new Constant(true, token.Line), "false" or "False" => new Constant(false, token.Line), "none" or "None" => new Constant(null, token.Line),
+                    _ => new NameOf(token.Text, token.Line),
+                };
+            case TokenKind.Text:
+                var text = token.Text;
+                while (Current.Kind == TokenKind.Text) text += Next().Text;
+                return new Constant(text, token.Line);
+            case TokenKind.Integer: return new Constant(Integer(token), token.Line);
+            case TokenKind.Float: return new Constant(double.Parse(token.Text, NumberStyles.Float, CultureInfo.InvariantCulture), token.Line);
+            case TokenKind.Operator when token.Text == "(":
+                if (Skip(")")) return new ListOf([], true, token.Line);
+                var inner = Tuple();
+                Expect(")");
+                return inner;
+            case TokenKind.Operator when token.Text == "[":
+                var items = new List<Expression>();
+                while (!Skip("]"))
+                {
+                    if (items.Count > 0) Expect(",");
+                    if (Skip("]")) break;
+                    items.Add(Expression());
+                }
+                return new ListOf(items, false, token.Line);
+            case TokenKind.Operator when token.Text == "{":
+                var pairs = new List<(Expression, Expression)>();
+                while (!Skip("}"))
+                {
+                    if (pairs.Count > 0) Expect(",");
+                    if (Skip("}")) break;
+                    var key = Expression();
+                    Expect(":");
+                    pairs.Add((key, Expression()));
+                }
+                return new DictOf(pairs, token.Line);
+            default:
+                _at--;
+                throw JinjaException.Syntax(token.Kind is TokenKind.Operator ? $"unexpected '{token.Text}'" : Unexpected("expected an expression").Message, token.Line);
+        }
+    }
+
+    private static object Integer(Token token) => token.Text.ToLowerInvariant() switch
+    {
+        ['0', 'x', .. var hex] => Convert.ToInt64(hex, 16), ['0', 'b', .. var bits] => Convert.ToInt64(bits, 2), ['0', 'o', .. var octal] => Convert.ToInt64(octal, 8),
+        var digits => long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var n) ? n : throw JinjaException.Syntax($"the number {digits} is too large", token.Line),
+    };
+
+    private Expression Postfix(Expression of)
+    {
+        while (true)
+        {
+            var line = Current.Line;
+            if (Skip("."))
+            {
+                if (Current.Kind == TokenKind.Integer) of = new Item(of, new Constant(Integer(Next()), line), line);
+                else of = new Attribute(of, Name(), line);
+            }
+            else if (Skip("["))
+            {
+                of = new Item(of, Subscript(), line);
+                Expect("]");
+            }
+            else if (Current.Is("(")) of = new Call(of, CallArguments(), line);
+            else return of;
+        }
+    }
+
+    private Expression Subscript()
+    {
+        var line = Current.Line;
+        var start = Current.Is(":") ? null : Expression();
+        if (!Skip(":"))
+        {
+            if (!Current.Is(",")) return start!;
+            var items = new List<Expression> { start! };
+            while (Skip(",")) items.Add(Expression());
+            return new ListOf(items, true, line);
+        }
+        var stop = Current.Is(":") || Current.Is("]") ? null : Expression();
+        var step = Skip(":") && !Current.Is("]") ? Expression() : null;
+        return new SliceOf(start, stop, step, line);
+    }
+
+    private Arguments CallArguments()
+    {
+        var (positional, named) = (new List<Expression>(), new List<(string, Expression)>());
+        Expression? rest = null, namedRest = null;
+        Expect("(");
+        for (var first = true; !Skip(")"); first = false)
+        {
+            if (!first)
+            {
+                Expect(",");
+                if (Skip(")")) break;
+            }
+            if (Skip("**")) namedRest = Expression();
+            else if (Skip("*")) rest = Expression();
+            else if (Current.Kind == TokenKind.Name && _tokens[_at + 1].Is("="))
+            {
+                var name = Name();
+                _at++;
+                named.Add((name, Expression()));
+            }
+            else if (named.Count > 0) throw JinjaException.Syntax("invalid syntax for function call expression", Current.Line);
+            else positional.Add(Expression());
+        }
+        return new Arguments(positional, named, rest, namedRest);
+    }
+
+    private Expression? Filters(Expression? of, bool startInline)
+    {
+        while (true)
+        {
+            var line = Current.Line;
+            if (startInline || Skip("|"))
+            {
+                startInline = false;
+                var name = Name();
+                while (Skip(".")) name += "." + Name();
+                of = new Filter(of, name, Current.Is("(") ? CallArguments() : Arguments.None, line);
+            }
+            else if (of is not null && SkipName("is")) of = TestOf(of, line);
+            else if (of is not null && Current.Is("(")) of = new Call(of, CallArguments(), line);
+            else return of;
+        }
+    }
+
+    private Test TestOf(Expression of, int line)
+    {
+        var negated = SkipName("not");
+        var name = Name();
+        while (Skip(".")) name += "." + Name();
+        if (Current.Is("(")) return new Test(of, name, CallArguments(), negated, line);
+        var takes = Current.Kind is TokenKind.Text or TokenKind.Integer or TokenKind.Float || Current.Is("[") || Current.Is("{")
+            || Current.Kind == TokenKind.Name && Current.Text is not ("else" or "or" or "and" or "if" or "is" or "in" or "not" or "recursive");
+        return new Test(of, name, takes ? new Arguments([Postfix(Primary())], []) : Arguments.None, negated, line);
+    }
+}
