@@ -65,8 +65,8 @@ internal static class Filters
         ["tojson"] = ToJson,
         ["format"] = (v, g) => g.Named.Count > 0 ? Formatting.Percent(Python.Text(v), [], new Mapping(g.Named.Select(n => KeyValuePair.Create((object?)n.Key, n.Value)))) : Formatting.Percent(Python.Text(v), g.Positional, null),
         ["truncate"] = Truncate, ["center"] = (v, g) => Center(Python.Text(v), (int)Math.Min(100_000, g.Int(0, "width", 80)), ' '),
-        ["striptags"] = (v, _) => Regex.Replace(Regex.Replace(Python.Text(v), "<!--.*?-->|<[^>]*>", "", RegexOptions.Singleline), @"\s+", " ").Trim(),
-        ["urlencode"] = (v, _) => v is Mapping m ? string.Join('&', m.Items.Select(i => Url(Python.Text(i.Key)) + "=" + Url(Python.Text(i.Value)))) : Url(Python.Text(v)),
+        ["striptags"] = (v, _) => System.Net.WebUtility.HtmlDecode(Regex.Replace(Regex.Replace(Python.Text(v), "<!--.*?-->|<[^>]*>", "", RegexOptions.Singleline), @"\s+", " ").Trim()),
+        ["urlencode"] = (v, _) => v is Mapping m ? string.Join('&', m.Items.Select(i => Query(Python.Text(i.Key)) + "=" + Query(Python.Text(i.Value)))) : Url(Python.Text(v)),
         ["attr"] = (v, g) => Python.Attribute(v, g.Text(0, "name", ""), orItem: false),
         ["pprint"] = (v, _) => Python.Repr(v), ["filesizeformat"] = (v, _) => throw JinjaException.Security("filesizeformat is not available in chat templates"),
         ["wordwrap"] = WordWrap, ["xmlattr"] = (v, g) => XmlAttributes(v, g.Flag(0, "autospace", true)),
@@ -78,6 +78,8 @@ internal static class Filters
         .Replace("'", "&#39;", StringComparison.Ordinal).Replace("\"", "&#34;", StringComparison.Ordinal);
 
     private static string Url(string text) => string.Concat(Encoding.UTF8.GetBytes(text).Select(b => char.IsAsciiLetterOrDigit((char)b) || b is (byte)'-' or (byte)'_' or (byte)'.' or (byte)'~' or (byte)'/' ? ((char)b).ToString() : $"%{b:X2}"));
+
+    private static string Query(string text) => Url(text).Replace("%20", "+", StringComparison.Ordinal).Replace("/", "%2F", StringComparison.Ordinal);
 
     /// <summary>An attribute, or several with dots between; whole numbers are indices.</summary>
     private static object? Path(object? value, object? attribute, object? fallback = null)
@@ -125,7 +127,7 @@ internal static class Filters
 
     private static Sequence Sorted(IEnumerable<object?> items, Func<object?, object?> key, bool reverse, bool caseSensitive)
     {
-        var order = Comparer<object?>.Create((a, b) => Python.Order(a, b, "<"));
+        var order = Comparer<object?>.Create((a, b) => -Python.Order(b, a, "<"));
         object? Key(object? item) => Folded(key(item), caseSensitive);
         try { return new Sequence([.. reverse ? items.Reverse().OrderBy(Key, order).Reverse() : items.OrderBy(Key, order)]); }
         catch (InvalidOperationException e) when (e.InnerException is JinjaException inner) { throw inner; }
@@ -173,10 +175,23 @@ internal static class Filters
         return g.Text(1, "method", "common") switch
         {
             "common" when value is long or bool => digits >= 0 ? Python.Whole(value) : (object)(long)(Math.Round(number * scale, MidpointRounding.ToEven) / scale),
-            "common" => digits is >= 0 and <= 15 ? (double)Math.Round((decimal)number, (int)digits, MidpointRounding.ToEven) : Math.Round(number * scale) / scale,
+            "common" => digits is >= 0 and <= 15 ? Rounded(number, (int)digits) : Math.Round(number * scale) / scale,
             "ceil" => Math.Ceiling(number * scale) / scale, "floor" => Math.Floor(number * scale) / scale,
             _ => throw new JinjaException("FilterArgumentError", "method must be common, ceil or floor"),
         };
+    }
+
+    /// <summary>Rounds the number as it is, not as it is written; halves to even.</summary>
+    private static double Rounded(double number, int digits)
+    {
+        if (!double.IsFinite(number) || Math.Abs(number) > 1e15) return number;
+        var exact = Math.Abs(number).ToString("F" + (digits + 70), CultureInfo.InvariantCulture);
+        var cut = exact.IndexOf('.') + 1 + digits;
+        var tie = exact[cut] == '5' && exact.AsSpan(cut + 1).TrimEnd('0').IsEmpty;
+        if (!tie) return double.Parse(number.ToString("F" + digits, CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+        var below = decimal.Parse(exact.AsSpan(0, cut).TrimEnd('.'), CultureInfo.InvariantCulture);
+        var unit = decimal.Parse("1E-" + digits, NumberStyles.Float, CultureInfo.InvariantCulture);
+        return Math.Sign(number) * (double)((exact.AsSpan(0, cut).TrimEnd('.')[^1] - '0') % 2 == 0 ? below : below + unit);
     }
 
     private static object? Int(object? value, Given g)

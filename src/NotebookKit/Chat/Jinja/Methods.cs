@@ -52,13 +52,14 @@ internal static class Methods
             var (width, fill) = ((int)Math.Min(Python.Whole(p[0]), 100_000), p.Length > 1 ? Argument(p, 1)[0] : ' ');
             return left ? s.PadLeft(width, fill) : s.PadRight(width, fill);
         }
+        string Part(object?[] p) => p.Length < 2 ? s : (string)Python.Slice(s, p[1], p.Length > 2 ? p[2] : null, null);
         long Place(int at) => at < 0 ? -1 : Python.Characters(s[..at]);
         return name switch
         {
             "strip" => (p, n) => Strip(s, Optional(p, n, "chars"), true, true), "lstrip" => (p, n) => Strip(s, Optional(p, n, "chars"), true, false), "rstrip" => (p, n) => Strip(s, Optional(p, n, "chars"), false, true),
             "split" => (p, n) => Split(s, Optional(p, n, "sep"), Most(p, n)), "rsplit" => (p, n) => RightSplit(s, Optional(p, n, "sep"), Most(p, n)),
             "splitlines" => (p, n) => Lines(s, Python.Truth(p.FirstOrDefault() ?? n.GetValueOrDefault("keepends"))),
-            "startswith" => (p, _) => Any(p.FirstOrDefault()).Any(x => s.StartsWith(x, StringComparison.Ordinal)), "endswith" => (p, _) => Any(p.FirstOrDefault()).Any(x => s.EndsWith(x, StringComparison.Ordinal)),
+            "startswith" => (p, _) => Any(p.FirstOrDefault()).Any(x => Part(p).StartsWith(x, StringComparison.Ordinal)), "endswith" => (p, _) => Any(p.FirstOrDefault()).Any(x => Part(p).EndsWith(x, StringComparison.Ordinal)),
             "replace" => (p, n) => Replace(s, Argument(p, 0), Argument(p, 1), p.Length > 2 ? Python.Whole(p[2]) : n.TryGetValue("count", out var c) ? Python.Whole(c) : -1),
             "find" => (p, _) => Place(s.IndexOf(Argument(p, 0), StringComparison.Ordinal)), "rfind" => (p, _) => Place(s.LastIndexOf(Argument(p, 0), StringComparison.Ordinal)),
             "index" => (p, _) => s.IndexOf(Argument(p, 0), StringComparison.Ordinal) is >= 0 and var at ? Place(at) : throw new JinjaException("ValueError", "substring not found"),

@@ -7,6 +7,7 @@ internal sealed class Parser
 {
     private const int MostNested = 200;
     private readonly List<Token> _tokens;
+    private readonly Stack<string> _open = new();
     private int _at, _depth;
 
     private Parser(List<Token> tokens) => _tokens = tokens;
@@ -42,10 +43,12 @@ internal sealed class Parser
 
     private string Name() => Current.Kind == TokenKind.Name ? Next().Text : throw Unexpected("expected token 'name'");
 
-    private JinjaException Unexpected(string wanted) => JinjaException.Syntax($"{wanted}, got '{(Current.Kind switch
+    private JinjaException Unexpected(string wanted) => JinjaException.Syntax($"{wanted}, got '{Described(Current)}'", Current.Line);
+
+    private static string Described(Token token) => token.Kind switch
     {
-        TokenKind.End => "end of template", TokenKind.BlockEnd => "end of statement block", TokenKind.VariableEnd => "end of print statement", TokenKind.Data => "template data / text", _ => Current.Text,
-    })}'", Current.Line);
+        TokenKind.End => "end of template", TokenKind.BlockEnd => "end of statement block", TokenKind.VariableEnd => "end of print statement", TokenKind.Data => "template data / text", _ => token.Text,
+    };
 
     private void EndBlock()
     {
@@ -79,13 +82,15 @@ internal sealed class Parser
                         _depth--;
                         return body;
                     }
+                    _open.Push(Current.Text);
                     body.Add(Statement());
+                    _open.Pop();
                     break;
                 case TokenKind.End when ends.Length == 0:
                     _depth--;
                     return body;
                 default:
-                    throw JinjaException.Syntax($"Unexpected end of template. Jinja was looking for the following tags: {string.Join(" or ", ends.Select(e => $"'{e}'"))}.", token.Line);
+                    throw JinjaException.Syntax($"Unexpected end of template. Jinja was looking for the following tags: {string.Join(" or ", ends.Select(e => $"'{e}'"))}." + (_open.Count > 0 ? $" The innermost block that needs to be closed is '{_open.Peek()}'." : ""), token.Line);
             }
         }
     }
@@ -258,6 +263,7 @@ internal sealed class Parser
         var line = Current.Line;
         Expression One() => conditional ? Expression() : Or();
         bool Ends() => Current.Kind is TokenKind.VariableEnd or TokenKind.BlockEnd or TokenKind.End || Current.Is(")") || Current.IsName("recursive") || Current.IsName("if") && !conditional;
+        if (Ends()) throw Unexpected("Expected an expression");
         var first = One();
         if (!Current.Is(",")) return first;
         var items = new List<Expression> { first };
@@ -410,7 +416,7 @@ internal sealed class Parser
                 return new DictOf(pairs, token.Line);
             default:
                 _at--;
-                throw JinjaException.Syntax(token.Kind is TokenKind.Operator ? $"unexpected '{token.Text}'" : Unexpected("expected an expression").Message, token.Line);
+                throw JinjaException.Syntax($"unexpected '{Described(token)}'", token.Line);
         }
     }
 

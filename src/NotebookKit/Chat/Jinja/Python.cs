@@ -23,12 +23,12 @@ internal static class Python
 
     public static bool Truth(object? value) => value switch
     {
-        null or Undefined => false, bool b => b, long n => n != 0, double d => d != 0, string s => s.Length > 0, Sequence l => l.Count > 0, Mapping m => m.Items.Count > 0, _ => true,
+        null or Undefined or Unsafe => false, bool b => b, long n => n != 0, double d => d != 0, string s => s.Length > 0, Sequence l => l.Count > 0, Mapping m => m.Items.Count > 0, _ => true,
     };
 
     public static string Text(object? value) => value switch
     {
-        string s => s, Undefined => "", Unsafe u => throw JinjaException.Security(u.Message), _ => Repr(value),
+        string s => s, Undefined or Unsafe => "", _ => Repr(value),
     };
 
     public static string Repr(object? value, int depth = 0)
@@ -176,13 +176,14 @@ internal static class Python
             case ("%", string x, _): return Formatting.Percent(x, b is Sequence { IsTuple: true } t ? t.Items : [b], b as Mapping);
         }
         if (!IsNumber(a) || !IsNumber(b)) throw JinjaException.Type($"unsupported operand type(s) for {(op == "**" ? "** or pow()" : op)}: '{TypeName(a)}' and '{TypeName(b)}'");
+        if (op == "/" && a is not double && b is not double && Python.Number(b) == 0) throw new JinjaException("ZeroDivisionError", "division by zero");
         try { return a is double || b is double || op == "/" ? Floating(op, Number(a), Number(b)) : Integral(op, Whole(a), Whole(b)); }
         catch (OverflowException) { throw new JinjaException("OverflowError", $"the result of {Repr(a)} {op} {Repr(b)} is too large"); }
     }
 
     private static object Integral(string op, long x, long y)
     {
-        if (op is "//" or "%" && y == 0) throw new JinjaException("ZeroDivisionError", "integer modulo by zero");
+        if (op is "//" or "%" && y == 0) throw new JinjaException("ZeroDivisionError", op == "//" ? "integer division or modulo by zero" : "integer modulo by zero");
         var remainder = op is "//" or "%" ? x % y : 0;
         if (remainder != 0 && remainder < 0 != y < 0) remainder += y;
         return op switch
@@ -195,7 +196,7 @@ internal static class Python
     private static object Floating(string op, double x, double y) => op switch
     {
         "+" => x + y, "-" => x - y, "*" => x * y, "**" => Math.Pow(x, y),
-        _ when y == 0 => throw new JinjaException("ZeroDivisionError", op == "/" ? "division by zero" : "float modulo"),
+        _ when y == 0 => throw new JinjaException("ZeroDivisionError", op switch { "/" => "float division by zero", "//" => "float floor division by zero", _ => "float modulo" }),
         "/" => x / y, "//" => Math.Floor(x / y), _ => x - y * Math.Floor(x / y),
     };
 
@@ -223,6 +224,7 @@ internal static class Python
     public static object? Attribute(object? of, string name, bool orItem = true)
     {
         if (of is Undefined u) throw u.Error;
+        if (of is Unsafe blocked) throw JinjaException.Security(blocked.Message);
         if (name.StartsWith('_') && of is not Mapping) return new Unsafe($"access to attribute '{name}' of '{TypeName(of)}' object is unsafe.");
         return of switch
         {
