@@ -17,6 +17,14 @@ public sealed class ConformanceTests
     }
 
     [Fact]
+    public void Every_shared_tokenizer_and_chat_template_equals_the_reference()
+    {
+        var shared = ToolFixture.RequireShared("reference");
+        AllPass(Path.Combine(shared, "tokenizers"));
+        AllPass(Path.Combine(shared, "chat-templates"));
+    }
+
+    [Fact]
     public void A_changed_weight_fails_and_an_unknown_case_is_skipped()
     {
         using var folder = new ToolFixture();

@@ -1,3 +1,5 @@
+using NotebookKit.Hub;
+
 namespace NotebookKit.Checkpoints;
 
 /// <summary>Finds models on this machine by their hub id, without a network.</summary>
@@ -15,24 +17,29 @@ public static class ModelCache
         var looked = Candidates(id).ToArray();
         return looked.FirstOrDefault(f => File.Exists(Path.Combine(f, "config.json")))
             ?? throw new DirectoryNotFoundException($"The model '{id}' is not on this machine. Looked in:\n  {string.Join("\n  ", looked)}\n"
-                + $"Do one thing: download its config.json, tokenizer.json and model.safetensors into one folder and set {Variable} to the folder above it.");
+                + $"Do one thing: run `nbkit download {id}` with a network, or put its config.json, tokenizer.json and model.safetensors into one folder and set {Variable} to the folder above it.");
     }
 
     /// <summary>The same, or <c>null</c> where the model is not on this machine.</summary>
     public static string? TryFind(string id) =>
         id.Contains("..", StringComparison.Ordinal) ? null : Candidates(id).FirstOrDefault(f => File.Exists(Path.Combine(f, "config.json")));
 
+    private static bool IsId(string id)
+    {
+        try { return HubNames.CheckId(id) == id; }
+        catch (ArgumentException) { return false; }
+    }
+
     private static IEnumerable<string> Candidates(string id)
     {
         yield return Path.GetFullPath(id);
         var name = id[(id.LastIndexOf('/') + 1)..];
         if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } chosen) yield return Path.Combine(chosen, name);
-        var home = Environment.GetEnvironmentVariable("HF_HOME") is { Length: > 0 } hub
-            ? hub : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "huggingface");
-        var snapshots = Path.Combine(home, "hub", "models--" + id.Replace("/", "--", StringComparison.Ordinal), "snapshots");
-        if (Directory.Exists(snapshots))
-            foreach (var snapshot in Directory.EnumerateDirectories(snapshots)) yield return snapshot;
-        else yield return snapshots;
+        if (IsId(id))
+        {
+            var cache = HubCache.FromEnvironment();
+            yield return cache.Find(id) ?? Path.Combine(cache.Root, "models--" + id.Replace("/", "--", StringComparison.Ordinal));
+        }
         for (var folder = Directory.GetCurrentDirectory(); folder is not null; folder = Path.GetDirectoryName(folder))
             if (Directory.Exists(Path.Combine(folder, "shared"))) yield return Path.Combine(folder, "shared", "reference", "checkpoints", "real", name);
     }

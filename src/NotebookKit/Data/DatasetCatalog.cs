@@ -1,19 +1,8 @@
+using System.IO.Compression;
 using System.Security.Cryptography;
+using NotebookKit.Hub;
 
 namespace NotebookKit.Data;
-
-/// <summary>A file of a public dataset.</summary>
-/// <param name="Name">File name.</param>
-/// <param name="Sha256">Checksum in lower-case hexadecimal.</param>
-/// <param name="Source">Address it is downloaded from, pinned to a commit.</param>
-public sealed record DatasetFile(string Name, string Sha256, string Source);
-
-/// <summary>A dataset the kit knows by name.</summary>
-/// <param name="Name">Name, and name of its folder.</param>
-/// <param name="Licence">Licence of the data.</param>
-/// <param name="Files">Its files; empty for data that the repository holds.</param>
-/// <param name="Columns">Where text and label stand.</param>
-public sealed record CatalogEntry(string Name, string Licence, IReadOnlyList<DatasetFile> Files, ColumnNames Columns);
 
 /// <summary>
 /// Finds datasets by name: in the repository's <c>data/</c>, in the folder that <c>NOTEBOOKKIT_DATASETS</c> names, in <c>shared/datasets</c> beside the
@@ -22,72 +11,87 @@ public sealed record CatalogEntry(string Name, string Licence, IReadOnlyList<Dat
 public sealed class DatasetCatalog
 {
     private const string Variable = "NOTEBOOKKIT_DATASETS";
-    private const string Banking77 = "https://raw.githubusercontent.com/PolyAI-LDN/task-specific-datasets/57ec275d8078/banking_data/";
 
     /// <summary>What the kit knows.</summary>
-    public static IReadOnlyList<CatalogEntry> Entries { get; } =
-    [
-        new("support-intents", "CC0-1.0", [], new ColumnNames()),
-        new("banking77", "CC-BY-4.0",
-            [new("train.csv", "b06e26ac675513959a63135f11b94ea7786ed02da65db93a5650d8838cbc664b", Banking77 + "train.csv"), new("test.csv", "d12d6e3bc4c3103966ae786dc435913c0c563dfa328f5a3646d0e62cfeeb474d", Banking77 + "test.csv")],
-            new ColumnNames(Label: "category")),
-    ];
+    public static IReadOnlyList<CatalogEntry> Entries => PublicDatasets.All;
 
     /// <summary>Reads a dataset.</summary>
     /// <exception cref="KeyNotFoundException">No dataset has that name.</exception>
     /// <exception cref="FileNotFoundException">It is nowhere to be found; the message lists the folders and the one thing to do.</exception>
     /// <exception cref="InvalidDataException">A file is not the one the checksum belongs to.</exception>
+    /// <exception cref="InvalidOperationException">It is not labelled texts; <see cref="Files"/> gives its files.</exception>
     public static DatasetSplits Load(string name)
     {
         var entry = Entry(name);
-        var folder = Folders(entry).FirstOrDefault(f => File.Exists(Path.Combine(f, "train.csv")))
-            ?? throw new FileNotFoundException($"The dataset '{name}' is not on this machine. Looked in:\n  {string.Join("\n  ", Folders(entry))}\n"
-                + $"Do one thing: call DatasetCatalog.DownloadAsync(\"{name}\") with a network, or set {Variable} to a folder that holds '{name}'.");
-        foreach (var file in entry.Files) Check(Path.Combine(folder, file.Name), file.Sha256);
-        TextDataset Read(string part, LabelSet? labels = null) => DatasetReader.Read(Path.Combine(folder, part + ".csv"), entry.Columns, labels);
-
-        var train = Read("train");
-        var test = Read("test", train.Labels);
-        if (File.Exists(Path.Combine(folder, "validation.csv")))
-            return Named(entry, train, Read("validation", train.Labels), test);
-        var (rest, validation) = StratifiedSplit.Cut(train, 0.1, seed: 0);
-        return Named(entry, rest, validation, test);
+        if (entry.Read is null) throw new InvalidOperationException($"'{name}' is not labelled texts. DatasetCatalog.Files(\"{name}\") gives its files: {string.Join(", ", entry.Files.Select(f => f.Name))}.");
+        var (train, validation, test) = entry.Read(Folder(entry));
+        // What the authors did not set apart is cut off here, the same for everyone.
+        if (test is null) (train, test) = StratifiedSplit.Cut(train, 0.1, seed: 1);
+        if (validation is null) (train, validation) = StratifiedSplit.Cut(train, 0.1, seed: 0);
+        return Named(entry, train, validation, test);
     }
 
-    /// <summary>Whether a dataset can be loaded without a network.</summary>
-    public static bool IsPresent(string name) => Folders(Entry(name)).Any(f => File.Exists(Path.Combine(f, "train.csv")));
+    /// <summary>The files of a dataset, each checked against its checksum, in the order of the catalogue.</summary>
+    /// <exception cref="KeyNotFoundException">No dataset has that name.</exception>
+    /// <exception cref="FileNotFoundException">It is nowhere to be found.</exception>
+    /// <exception cref="InvalidDataException">A file is not the one the checksum belongs to.</exception>
+    public static IReadOnlyList<string> Files(string name) => Entry(name) is var entry && Folder(entry) is var folder ? [.. entry.Files.Select(f => Path.Combine(folder, f.Name))] : [];
 
-    /// <summary>Downloads a dataset into the user's cache, each file to a temporary name, checked, then moved.</summary>
+    /// <summary>Whether a dataset can be had without a network.</summary>
+    public static bool IsPresent(string name) => Entry(name) is var entry && Folders(entry).Any(f => IsIn(entry, f));
+
+    /// <summary>Downloads a dataset into the user's cache, each file checked by its SHA-256 before it is in its place; what was cut short goes on.</summary>
     /// <param name="name">Name in the catalogue.</param>
     /// <param name="client">The client to use; <c>null</c> makes one.</param>
-    /// <param name="cancellation">Stops the download; nothing half written stays.</param>
+    /// <param name="folder">Where to; by default the user's cache.</param>
+    /// <param name="cancellation">Stops the download.</param>
     /// <returns>The folder.</returns>
-    public static async Task<string> DownloadAsync(string name, HttpClient? client = null, CancellationToken cancellation = default)
+    /// <exception cref="InvalidOperationException">Its files cannot be fetched by a program; the message says where they are.</exception>
+    public static async Task<string> DownloadAsync(string name, HubClient? client = null, string? folder = null, CancellationToken cancellation = default)
     {
         var entry = Entry(name);
-        var folder = Folders(entry)[^1];
-        using var own = client is null ? new HttpClient() : null;
-        Directory.CreateDirectory(folder);
-        foreach (var file in entry.Files)
+        var target = folder ?? Folders(entry)[^1];
+        if (entry.Files.FirstOrDefault(f => f.Source.Length == 0) is { } byHand)
+            throw new InvalidOperationException($"'{name}' cannot be downloaded by name. Get {string.Join(", ", entry.Files.Select(f => f.Name))} from {entry.Page} and put them into '{target}'; they are checked when they are read.");
+        using var own = client is null ? new HubClient() : null;
+        foreach (var file in entry.Files) await FetchAsync(client ?? own!, file, Path.Combine(target, file.Name), cancellation);
+        return target;
+    }
+
+    internal static async Task FetchAsync(HubClient client, DatasetFile file, string target, CancellationToken cancellation)
+    {
+        if (File.Exists(target)) return;
+        if (file.Source.Split('#') is not [var archive, var entry])
         {
-            var target = Path.Combine(folder, file.Name);
-            if (File.Exists(target)) continue;
-            var temporary = $"{target}.{Environment.ProcessId}.tmp";
-            try
-            {
-                await using (var stream = await (client ?? own!).GetStreamAsync(file.Source, cancellation))
-                await using (var written = File.Create(temporary))
-                    await stream.CopyToAsync(written, cancellation);
-                Check(temporary, file.Sha256);
-                File.Move(temporary, target, overwrite: true);
-            }
-            finally
-            {
-                File.Delete(temporary);
-            }
+            await client.FetchAsync(new Uri(file.Source), target, file.Sha256, cancellation);
+            return;
         }
+        var zip = Path.Combine(Path.GetDirectoryName(target)!, Path.GetFileName(new Uri(archive).AbsolutePath));
+        await client.FetchAsync(new Uri(archive), zip, "", cancellation);
+        using (var opened = ZipFile.OpenRead(zip))
+        {
+            var inside = opened.GetEntry(entry) ?? throw new InvalidDataException($"'{zip}' holds no '{entry}'. Delete it and download it again.");
+            inside.ExtractToFile(target + ".tmp", overwrite: true);
+        }
+        try { Check(target + ".tmp", file.Sha256); }
+        catch (InvalidDataException)
+        {
+            File.Delete(target + ".tmp");
+            throw;
+        }
+        File.Move(target + ".tmp", target, overwrite: true);
+    }
+
+    private static string Folder(CatalogEntry entry)
+    {
+        var folder = Folders(entry).FirstOrDefault(f => IsIn(entry, f))
+            ?? throw new FileNotFoundException($"The dataset '{entry.Name}' is not on this machine. Looked in:\n  {string.Join("\n  ", Folders(entry))}\n"
+                + $"Do one thing: run `nbkit download {entry.Name}` with a network, or set {Variable} to a folder that holds '{entry.Folder}'.");
+        foreach (var file in entry.Files) Check(Path.Combine(folder, file.Name), file.Sha256);
         return folder;
     }
+
+    private static bool IsIn(CatalogEntry entry, string folder) => File.Exists(Path.Combine(folder, entry.Files.Count > 0 ? entry.Files[0].Name : "train.csv"));
 
     private static CatalogEntry Entry(string name) => Entries.FirstOrDefault(e => e.Name == name)
         ?? throw new KeyNotFoundException($"No dataset is called '{name}'. The catalogue has {string.Join(", ", Entries.Select(e => $"'{e.Name}'"))}.");
@@ -100,13 +104,13 @@ public sealed class DatasetCatalog
     private static string[] Folders(CatalogEntry entry)
     {
         var folders = new List<string>();
-        if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } chosen) folders.Add(Path.Combine(chosen, entry.Name));
+        if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } chosen) folders.Add(Path.Combine(chosen, entry.Folder));
         if (RepositoryFolder.Find() is { } root)
         {
-            folders.Add(Path.Combine(root, "data", entry.Name));
-            folders.Add(Path.Combine(Path.GetDirectoryName(root)!, "shared", "datasets", entry.Name));
+            folders.Add(Path.Combine(root, "data", entry.Folder));
+            folders.Add(Path.Combine(Path.GetDirectoryName(root)!, "shared", "datasets", entry.Folder));
         }
-        folders.Add(Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "notebookkit", "datasets", entry.Name));
+        folders.Add(Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "notebookkit", "datasets", entry.Folder));
         return [.. folders];
     }
 

@@ -114,7 +114,7 @@ public sealed class EncoderPretraining(PretrainingRecipe recipe, string workFold
     private static Dictionary<string, double> ProbeDatasets(string folder)
     {
         var accuracies = new Dictionary<string, double>();
-        foreach (var name in DatasetCatalog.Entries.Select(e => e.Name).Where(DatasetCatalog.IsPresent))
+        foreach (var name in new[] { "support-intents", "banking77" }.Where(DatasetCatalog.IsPresent))
         {
             var data = DatasetCatalog.Load(name);
             accuracies[name] = Enumerable.Range(0, 5).Average(seed =>
