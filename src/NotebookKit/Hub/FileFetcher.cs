@@ -196,12 +196,13 @@ internal sealed class FileFetcher(HttpClient client, HubSettings settings)
     };
 
     /// <summary>One process at a time for each file; another's is waited for.</summary>
-    private async Task<FileStream> LockAsync(string path, CancellationToken cancellation)
+    private static async Task<FileStream> LockAsync(string path, CancellationToken cancellation)
     {
-        while (true)
+        for (var vanished = 0; ;)
         {
             try { return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose); }
-            catch (IOException) when (File.Exists(path)) { await Task.Delay(100, cancellation); }
+            // Held by another, or let go of just now; without a file time after time, the folder itself is the trouble.
+            catch (IOException) when (File.Exists(path) || ++vanished < 10) { await Task.Delay(100, cancellation); }
         }
     }
 

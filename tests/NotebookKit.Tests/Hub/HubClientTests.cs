@@ -30,7 +30,7 @@ public sealed class HubClientTests : IDisposable
     public async Task A_model_arrives_in_the_cache_s_own_layout_and_is_found_again()
     {
         var told = new List<DownloadProgress>();
-        var snapshot = await Download(progress: new Told(told));
+        var snapshot = await Download(progress: new Told(told), settings: s => s with { Parallel = 4 });
         Assert.Equal(Path.Combine(folder["hub"], "models--owner--model", "snapshots", MisbehavingServer.Commit), snapshot);
         Assert.Equal(weights, File.ReadAllBytes(Path.Combine(snapshot, "model.safetensors")));
         Assert.True(File.Exists(Path.Combine(snapshot, "1_Pooling", "config.json")));
@@ -241,7 +241,7 @@ public sealed class HubClientTests : IDisposable
     [Fact]
     public async Task Two_downloads_at_once_do_not_clash()
     {
-        var both = await Task.WhenAll(Download(), Download());
+        var both = await Task.WhenAll(Download(settings: s => s with { Parallel = 4 }), Download(settings: s => s with { Parallel = 4 }));
         Assert.Equal(both[0], both[1]);
         Assert.Equal(weights, File.ReadAllBytes(Path.Combine(both[0], "model.safetensors")));
         Assert.Equal(1, server.Seen.Count(s => s.Path.EndsWith("model.safetensors", StringComparison.Ordinal)));
@@ -275,7 +275,7 @@ public sealed class HubClientTests : IDisposable
         if (list is not null) server.List = list;
         var own = new HubSettings
         {
-            Cache = folder["hub"], Endpoint = server.Address, Timeout = TimeSpan.FromMilliseconds(500),
+            Cache = folder["hub"], Endpoint = server.Address, Timeout = TimeSpan.FromMilliseconds(800), Parallel = 1,
             Wait = (pause, _) =>
             {
                 lock (pauses) pauses.Add(pause);
