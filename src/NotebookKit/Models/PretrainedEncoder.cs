@@ -19,6 +19,8 @@ public sealed record PretrainedEncoder(string Folder, ConfigJson Config, Tokeniz
         if (tokenizer.VocabularySize > rows)
             throw new InvalidDataException($"'{folder}': tokenizer.json has {tokenizer.VocabularySize:N0} ids, the weights have rows for {rows:N0} (config.json). "
                 + "The tokenizer belongs to another model.");
+        if (config.Has("pad_token_id") && (tokenizer.IdOf("[PAD]") ?? tokenizer.IdOf("<pad>")) is { } pad && pad != config.Int("pad_token_id"))
+            throw new InvalidDataException($"'{folder}': the tokenizer pads with id {pad}, config.json says pad_token_id {config.Int("pad_token_id")}. The tokenizer belongs to another model.");
         return new PretrainedEncoder(folder, config, tokenizer);
     }
 

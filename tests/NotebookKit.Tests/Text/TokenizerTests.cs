@@ -80,6 +80,8 @@ public sealed class TokenizerTests
         File.Copy(TestData.Fixture("checkpoints", "tiny", "bert-seqcls", "config.json"), folder["config.json"]);
         Tokenizer.FromVocabulary([.. WordPieceTrainer.SpecialTokens, .. Enumerable.Range(0, 200).Select(i => $"t{i}")]).Save(folder.Path);
         Assert.Contains("belongs to another model", Assert.Throws<InvalidDataException>(() => PretrainedEncoder.Open(folder.Path)).Message);
+        Tokenizer.FromVocabulary(["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]", "a"]).Save(folder.Path);
+        Assert.Contains("pads with id 1", Assert.Throws<InvalidDataException>(() => PretrainedEncoder.Open(folder.Path)).Message);
     }
 
     [Fact]
