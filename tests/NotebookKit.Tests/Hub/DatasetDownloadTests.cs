@@ -36,6 +36,7 @@ public sealed class DatasetDownloadTests
     [Fact]
     public async Task A_source_is_checked_and_an_archive_s_entry_too()
     {
+        MisbehavingServer.RequireLoopback();
         using var folder = TestData.NewFolder();
         using var server = new MisbehavingServer();
         var text = Encoding.UTF8.GetBytes("DESC:def What is an atom ?\n");

@@ -14,6 +14,7 @@ public sealed class HubClientTests : IDisposable
 
     public HubClientTests()
     {
+        MisbehavingServer.RequireLoopback();
         server.Files["config.json"] = Encoding.UTF8.GetBytes("""{"model_type":"bert"}""");
         server.Files["model.safetensors"] = weights;
         server.Files["1_Pooling/config.json"] = "{}"u8.ToArray();

@@ -37,6 +37,20 @@ internal sealed class MisbehavingServer : IDisposable
 
     public Uri Address => new($"http://127.0.0.1:{((IPEndPoint)_listener.LocalEndpoint).Port}/");
 
+    /// <summary>Skips the test, saying why, on a machine without so much as a loopback network.</summary>
+    public static void RequireLoopback()
+    {
+        var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        try
+        {
+            using var client = new TcpClient();
+            client.Connect((IPEndPoint)listener.LocalEndpoint);
+        }
+        catch (SocketException e) { Assert.Skip($"the loopback network is down: {e.Message}"); }
+        finally { listener.Stop(); }
+    }
+
     /// <summary>Requests in order: path, and headers in lower case.</summary>
     public ConcurrentQueue<(string Path, Dictionary<string, string> Headers)> Seen { get; } = new();
 
