@@ -134,15 +134,16 @@ public sealed class HubClient : IDisposable
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or PlatformNotSupportedException)
         {
             if (File.Exists(entry)) return;
-            File.Copy(blob, entry + ".tmp", overwrite: true);
-            File.Move(entry + ".tmp", entry, overwrite: true);
+            var temporary = $"{entry}.{Guid.NewGuid():N}.tmp";
+            File.Copy(blob, temporary, overwrite: true);
+            File.Move(temporary, entry, overwrite: true);
         }
     }
 
     private static void WriteReference(string path, string commit)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        var temporary = $"{path}.{Environment.ProcessId}.tmp";
+        var temporary = $"{path}.{Guid.NewGuid():N}.tmp";
         File.WriteAllText(temporary, commit);
         File.Move(temporary, path, overwrite: true);
     }
