@@ -52,6 +52,8 @@ internal static class HubCommands
         prune.SetAction(result =>
         {
             var (cache, delete) = (Cache(result), result.GetValue(yes));
+            if (result.GetValue(id) is null && result.GetValue(unused) is null && !result.GetValue(incomplete))
+                throw new ArgumentException("Say what may go: --id, --unused-for or --incomplete. Without one of them everything would.");
             var chosen = cache.List().Where(r => result.GetValue(id) is not { } only || r.Id == only).Where(r => result.GetValue(unused) is not { } days || r.LastUsed < DateTime.Now.AddDays(-days)).ToArray();
             if (result.GetValue(id) is { } wanted && chosen.Length == 0 && result.GetValue(unused) is null) throw new KeyNotFoundException($"'{wanted}' is not in the cache '{cache.Root}'. It has {string.Join(", ", cache.List().Select(r => r.Id))}.");
             if (result.GetValue(revision) is not null && result.GetValue(id) is null) throw new ArgumentException("--revision needs --id.");

@@ -85,7 +85,7 @@ public sealed class HubCache(string root)
             var snapshot = Path.Combine(folder, "snapshots", HubNames.IsCommit(commit!) ? commit! : throw new ArgumentException($"'{commit}' is not a commit.", nameof(commit)));
             string? Blob(string file) => File.ResolveLinkTarget(file, returnFinalTarget: true)?.FullName;
             var kept = Folders(Path.Combine(folder, "snapshots")).Where(s => s != snapshot).SelectMany(Files).Select(Blob).ToHashSet();
-            gone.AddRange(Files(snapshot).Select(f => Blob(f) ?? f).Where(b => !kept.Contains(b) && b.StartsWith(Path.GetFullPath(folder), StringComparison.Ordinal)));
+            gone.AddRange(Files(snapshot).Select(f => Blob(f) ?? f).Where(b => !kept.Contains(b) && b.StartsWith(Path.GetFullPath(folder) + Path.DirectorySeparatorChar, StringComparison.Ordinal)));
             if (delete)
             {
                 foreach (var reference in Files(Path.Combine(folder, "refs")).Where(f => File.ReadAllText(f).Trim() == commit)) File.Delete(reference);

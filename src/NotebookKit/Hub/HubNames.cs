@@ -34,13 +34,13 @@ internal static partial class HubNames
 
     public static bool IsCommit(string revision) => Commit().IsMatch(revision);
 
-    [GeneratedRegex(@"^[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)?$")]
+    [GeneratedRegex(@"\A[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)?\z")]
     private static partial Regex Id();
 
-    [GeneratedRegex(@"^[A-Za-z0-9_][A-Za-z0-9._/-]*$")]
+    [GeneratedRegex(@"\A[A-Za-z0-9_][A-Za-z0-9._/-]*\z")]
     private static partial Regex Revision();
 
-    [GeneratedRegex(@"^[0-9a-f]{40}$")]
+    [GeneratedRegex(@"\A[0-9a-f]{40}\z")]
     private static partial Regex Commit();
 
     [GeneratedRegex(@"^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", RegexOptions.IgnoreCase)]

@@ -30,6 +30,9 @@ public sealed record HubSettings
     /// <summary>Waits between attempts; tests put their own here.</summary>
     public Func<TimeSpan, CancellationToken, Task> Wait { get; init; } = Task.Delay;
 
+    /// <summary>The settings without the token, which belongs in no report.</summary>
+    public override string ToString() => $"HubSettings {{ Cache = {Cache}, Endpoint = {Endpoint}, Token = {(Token is null ? "none" : "set")}, Offline = {Offline} }}";
+
     /// <summary>The settings that the environment gives.</summary>
     public static HubSettings FromEnvironment()
     {
