@@ -60,7 +60,7 @@ public sealed record MemoryEstimate(double Load, double Infer, double Finetune, 
     }
 
     /// <summary>Peaks of resident memory while training and while answering, with an allocator that gives back what is freed, measured on six shapes per family and fitted
-    /// by least squares of relative errors (none above 6 %). An allocator that keeps pages in reserve takes up to a third more. MemoryTests measures other shapes.</summary>
+    /// by least squares of relative errors (none above 6 %). With the default allocator peaks vary from run to run and were seen up to 70 % higher. MemoryTests measures other shapes.</summary>
     private static (PerToken Training, PerToken Answering) Family(string type) => type switch
     {
         "distilbert" => (new(7.0, 2.3, 3.2, 0, 2), new(13.5, 1.3, 0.9, 0, 0)),
