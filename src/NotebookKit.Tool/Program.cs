@@ -1,9 +1,9 @@
 using System.CommandLine;
 using NotebookKit.Tool.Commands;
 
-var root = new RootCommand("nbkit: run notebooks headless, check models against a reference, download models, and make the one that comes with NotebookKit.")
+var root = new RootCommand("nbkit: run notebooks headless, check models against a reference, download models and data, and make the models that come with NotebookKit.")
 {
-    RunCommand.Create(), PretrainCommand.Create(), PretrainCommand.CreateCorpus(), ConformCommand.Create(), HubCommands.CreateDownload(), HubCommands.CreateCache(),
+    RunCommand.Create(), PretrainCommand.Create(), PretrainCommand.CreateCorpus(), ConformCommand.Create(), DownloadCommand.Create(), CacheCommand.Create(),
 };
 try
 {

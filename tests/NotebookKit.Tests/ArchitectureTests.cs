@@ -18,7 +18,7 @@ public sealed class ArchitectureTests
 
     private static readonly Dictionary<string, string[]> KnowNothingBut = new()
     {
-        ["Runtime"] = [], ["Display"] = [], ["Text"] = ["Display"], ["Metrics"] = ["Display"], ["Statistics"] = ["Display"], ["Plotting"] = ["Display", "Metrics"],
+        ["Runtime"] = [], ["Display"] = [], ["Text"] = ["Runtime", "Display"], ["Hub"] = ["Runtime", "Display"], ["Metrics"] = ["Display"], ["Statistics"] = ["Display"], ["Plotting"] = ["Display", "Metrics"],
     };
 
     [Fact]

@@ -17,30 +17,29 @@ public static class ModelCache
         var looked = Candidates(id).ToArray();
         return looked.FirstOrDefault(f => File.Exists(Path.Combine(f, "config.json")))
             ?? throw new DirectoryNotFoundException($"The model '{id}' is not on this machine. Looked in:\n  {string.Join("\n  ", looked)}\n"
-                + $"Do one thing: run `nbkit download {id}` with a network, or put its config.json, tokenizer.json and model.safetensors into one folder and set {Variable} to the folder above it.");
+                + (SafeNames.ProblemOfId(id) is null ? $"Do one thing: run nbkit download {id} (in code: await new HubClient().DownloadAsync(\"{id}\")); without a network, set {Variable} to the folder above one with its config.json, "
+                    + "tokenizer.json and model.safetensors." : "Do one thing: give a folder that has a config.json, or a hub id such as 'organisation/name'."));
     }
 
     /// <summary>The same, or <c>null</c> where the model is not on this machine.</summary>
     public static string? TryFind(string id) =>
         id.Contains("..", StringComparison.Ordinal) ? null : Candidates(id).FirstOrDefault(f => File.Exists(Path.Combine(f, "config.json")));
 
-    private static bool IsId(string id)
-    {
-        try { return HubNames.CheckId(id) == id; }
-        catch (ArgumentException) { return false; }
-    }
-
     private static IEnumerable<string> Candidates(string id)
     {
         yield return Path.GetFullPath(id);
         var name = id[(id.LastIndexOf('/') + 1)..];
         if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } chosen) yield return Path.Combine(chosen, name);
-        if (IsId(id))
-        {
-            var cache = HubCache.FromEnvironment();
-            yield return cache.Find(id) ?? Path.Combine(cache.Root, "models--" + id.Replace("/", "--", StringComparison.Ordinal));
-        }
+        if (HubFolder(id) is { } hub) yield return hub;
         for (var folder = Directory.GetCurrentDirectory(); folder is not null; folder = Path.GetDirectoryName(folder))
             if (Directory.Exists(Path.Combine(folder, "shared"))) yield return Path.Combine(folder, "shared", "reference", "checkpoints", "real", name);
+    }
+
+    /// <summary>The snapshot of the model's <c>main</c> in Hugging Face's cache, or where it would be.</summary>
+    private static string? HubFolder(string id)
+    {
+        if (SafeNames.ProblemOfId(id) is not null) return null;
+        var (cache, repository) = (new HubCache(HubSettings.FromEnvironment().CacheFolder), new HubRepository(id));
+        return cache.NewestSnapshot(repository) ?? Path.Combine(cache.Folder, repository.FolderName, "snapshots");
     }
 }

@@ -57,7 +57,8 @@ public static partial class ParameterLoader
         using var noGradient = no_grad();
         foreach (var (name, value) in wanted)
             if (found.TryGetValue(name, out var key)) checkpoint.ReadInto(key, value);
-        var tied = unexpected.Where(u => wanted.Any(w => Spellings(w.Name, names).Contains(u))).ToHashSet(StringComparer.Ordinal);
+        var spellings = wanted.SelectMany(w => Spellings(w.Name, names)).ToHashSet(StringComparer.Ordinal);
+        var tied = unexpected.Where(spellings.Contains).ToHashSet(StringComparer.Ordinal);
         return new LoadReport([.. found.Keys], missing, [.. unexpected.Where(u => !tied.Contains(u) && !IsLeftover(u))])
         {
             Reshaped = reshaped, Tied = [.. tied], Renamed = renamed, Hash = withHash ? HashOf(found.Values, checkpoint) : "",
@@ -73,7 +74,7 @@ public static partial class ParameterLoader
     private static void CheckLayers(Checkpoint checkpoint, IEnumerable<string> names, IEnumerable<string> unexpected)
     {
         var shapes = names.Select(n => Number().Replace(n, ".#.")).ToHashSet(StringComparer.Ordinal);
-        var extra = unexpected.FirstOrDefault(u => Number().IsMatch(u) && shapes.Any(s => s == Number().Replace(u, ".#.")));
+        var extra = unexpected.FirstOrDefault(u => Number().IsMatch(u) && shapes.Contains(Number().Replace(u, ".#.")));
         if (extra is not null)
             throw new InvalidDataException($"'{checkpoint.FileOf(extra)}' holds '{extra}', a layer that the model does not have: the number of layers in the config.json beside it is too small for these weights.");
     }

@@ -47,30 +47,19 @@ public static unsafe class SafetensorsWriter
         }
         while (header.Length % 8 != 0) header.WriteByte((byte)' ');
 
-        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
-        var temporary = $"{path}.{Environment.ProcessId}.tmp";
-        try
+        WholeFile.Write(path, file =>
         {
-            using (var file = File.Create(temporary))
+            Span<byte> length = stackalloc byte[8];
+            BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
+            file.Write(length);
+            header.WriteTo(file);
+            foreach (var (_, tensor) in stored)
             {
-                Span<byte> length = stackalloc byte[8];
-                BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
-                file.Write(length);
-                header.WriteTo(file);
-                foreach (var (_, tensor) in stored)
-                {
-                    if (tensor.numel() == 0) continue;
-                    using var bytes = new UnmanagedMemoryStream((byte*)TensorMemory.Pointer(tensor), tensor.numel() * tensor.element_size());
-                    bytes.CopyTo(file);
-                }
-                file.Flush(flushToDisk: true);
+                if (tensor.numel() == 0) continue;
+                using var bytes = new UnmanagedMemoryStream((byte*)TensorMemory.Pointer(tensor), tensor.numel() * tensor.element_size());
+                bytes.CopyTo(file);
             }
-            File.Move(temporary, path, overwrite: true);
-        }
-        finally
-        {
-            File.Delete(temporary);
-        }
+        });
     }
 
     private static string NameOf(ScalarType type, string tensor) => type switch

@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Security.Cryptography;
+using NotebookKit.Display;
 using NotebookKit.Hub;
 
 namespace NotebookKit.Data;
@@ -8,98 +9,105 @@ namespace NotebookKit.Data;
 /// Finds datasets by name: in the repository's <c>data/</c>, in the folder that <c>NOTEBOOKKIT_DATASETS</c> names, in <c>shared/datasets</c> beside the
 /// repository, in the user's cache; and downloads what is missing when asked to. Files are checked against their checksums.
 /// </summary>
-public sealed class DatasetCatalog
+public static class DatasetCatalog
 {
     private const string Variable = "NOTEBOOKKIT_DATASETS";
 
     /// <summary>What the kit knows.</summary>
-    public static IReadOnlyList<CatalogEntry> Entries => PublicDatasets.All;
+    public static IReadOnlyList<CatalogEntry> Entries => PublicDatasets.Entries;
 
-    /// <summary>Reads a dataset.</summary>
+    /// <summary>Reads a dataset whose texts have classes. Without a validation part of its own, a tenth of every class is cut from the training part, with a fixed seed.</summary>
     /// <exception cref="KeyNotFoundException">No dataset has that name.</exception>
     /// <exception cref="FileNotFoundException">It is nowhere to be found; the message lists the folders and the one thing to do.</exception>
     /// <exception cref="InvalidDataException">A file is not the one the checksum belongs to.</exception>
-    /// <exception cref="InvalidOperationException">It is not labelled texts; <see cref="Files"/> gives its files.</exception>
+    /// <exception cref="InvalidOperationException">Its texts have no classes: <see cref="Files"/> gives its files.</exception>
     public static DatasetSplits Load(string name)
     {
         var entry = Entry(name);
-        if (entry.Read is null) throw new InvalidOperationException($"'{name}' is not labelled texts. DatasetCatalog.Files(\"{name}\") gives its files: {string.Join(", ", entry.Files.Select(f => f.Name))}.");
-        var (train, validation, test) = entry.Read(Folder(entry));
-        // What the authors did not set apart is cut off here, the same for everyone.
-        if (test is null) (train, test) = StratifiedSplit.Cut(train, 0.1, seed: 1);
-        if (validation is null) (train, validation) = StratifiedSplit.Cut(train, 0.1, seed: 0);
-        return Named(entry, train, validation, test);
+        if (entry.Read is null) throw new InvalidOperationException($"'{name}' is {entry.About}: its texts have no classes to load. DatasetCatalog.Files(\"{name}\") gives its files.");
+        return entry.Read(Folder(entry));
     }
 
-    /// <summary>The files of a dataset, each checked against its checksum, in the order of the catalogue.</summary>
+    /// <summary>A dataset's files, checked: paths by file name.</summary>
     /// <exception cref="KeyNotFoundException">No dataset has that name.</exception>
-    /// <exception cref="FileNotFoundException">It is nowhere to be found.</exception>
+    /// <exception cref="FileNotFoundException">It is nowhere to be found; the message lists the folders and the one thing to do.</exception>
     /// <exception cref="InvalidDataException">A file is not the one the checksum belongs to.</exception>
-    public static IReadOnlyList<string> Files(string name) => Entry(name) is var entry && Folder(entry) is var folder ? [.. entry.Files.Select(f => Path.Combine(folder, f.Name))] : [];
-
-    /// <summary>Whether a dataset can be had without a network.</summary>
-    public static bool IsPresent(string name) => Entry(name) is var entry && Folders(entry).Any(f => IsIn(entry, f));
-
-    /// <summary>Downloads a dataset into the user's cache, each file checked by its SHA-256 before it is in its place; what was cut short goes on.</summary>
-    /// <param name="name">Name in the catalogue.</param>
-    /// <param name="client">The client to use; <c>null</c> makes one.</param>
-    /// <param name="folder">Where to; by default the user's cache.</param>
-    /// <param name="cancellation">Stops the download.</param>
-    /// <returns>The folder.</returns>
-    /// <exception cref="InvalidOperationException">Its files cannot be fetched by a program; the message says where they are.</exception>
-    public static async Task<string> DownloadAsync(string name, HubClient? client = null, string? folder = null, CancellationToken cancellation = default)
+    public static IReadOnlyDictionary<string, string> Files(string name)
     {
         var entry = Entry(name);
-        var target = folder ?? Folders(entry)[^1];
-        if (entry.Files.FirstOrDefault(f => f.Source.Length == 0) is { } byHand)
-            throw new InvalidOperationException($"'{name}' cannot be downloaded by name. Get {string.Join(", ", entry.Files.Select(f => f.Name))} from {entry.Page} and put them into '{target}'; they are checked when they are read.");
+        var folder = Folder(entry);
+        return (entry.Files.Count > 0 ? entry.FileNames : Directory.EnumerateFiles(folder, "*.csv").Select(f => Path.GetFileName(f))).ToDictionary(f => f, f => Path.Combine(folder, f));
+    }
+
+    /// <summary>Whether a dataset can be loaded without a network.</summary>
+    public static bool IsPresent(string name) => Present(Entry(name)) is not null;
+
+    /// <summary>All that the kit knows, with licences and whether it is on this machine.</summary>
+    public static Table Overview() => new(["name", "task", "licence", "here", "what"],
+        [.. Entries.Select(e => new[] { e.Name, e.Task.ToString(), e.Licence, Present(e) is null ? "no" : "yes", e.About })]);
+
+    /// <summary>Downloads a dataset into the user's cache: resumed after interruptions, checked, then moved to its name.</summary>
+    /// <param name="name">Name in the catalogue.</param>
+    /// <param name="client">The client to use; <c>null</c> makes one.</param>
+    /// <param name="progress">Told how far it is.</param>
+    /// <param name="cancellation">Stops the download; no half written file has a dataset's name.</param>
+    /// <returns>The folder; where the data is on this machine already, that one.</returns>
+    /// <exception cref="HubException">It did not happen; the message says what to do.</exception>
+    public static async Task<string> DownloadAsync(string name, HubClient? client = null, IProgress<DownloadProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        var entry = Entry(name);
+        if (Present(entry) is { } here) { Check(entry, here); return here; }
         using var own = client is null ? new HubClient() : null;
-        foreach (var file in entry.Files) await FetchAsync(client ?? own!, file, Path.Combine(target, file.Name), cancellation);
-        return target;
-    }
-
-    internal static async Task FetchAsync(HubClient client, DatasetFile file, string target, CancellationToken cancellation)
-    {
-        if (File.Exists(target)) return;
-        if (file.Source.Split('#') is not [var archive, var entry])
-        {
-            await client.FetchAsync(new Uri(file.Source), target, file.Sha256, cancellation);
-            return;
-        }
-        var zip = Path.Combine(Path.GetDirectoryName(target)!, Path.GetFileName(new Uri(archive).AbsolutePath));
-        await client.FetchAsync(new Uri(archive), zip, "", cancellation);
-        using (var opened = ZipFile.OpenRead(zip))
-        {
-            var inside = opened.GetEntry(entry) ?? throw new InvalidDataException($"'{zip}' holds no '{entry}'. Delete it and download it again.");
-            inside.ExtractToFile(target + ".tmp", overwrite: true);
-        }
-        try { Check(target + ".tmp", file.Sha256); }
-        catch (InvalidDataException)
-        {
-            File.Delete(target + ".tmp");
-            throw;
-        }
-        File.Move(target + ".tmp", target, overwrite: true);
-    }
-
-    private static string Folder(CatalogEntry entry)
-    {
-        var folder = Folders(entry).FirstOrDefault(f => IsIn(entry, f))
-            ?? throw new FileNotFoundException($"The dataset '{entry.Name}' is not on this machine. Looked in:\n  {string.Join("\n  ", Folders(entry))}\n"
-                + $"Do one thing: run `nbkit download {entry.Name}` with a network, or set {Variable} to a folder that holds '{entry.Folder}'.");
-        foreach (var file in entry.Files) Check(Path.Combine(folder, file.Name), file.Sha256);
+        var folder = Folders(entry)[^1];
+        await FetchAsync(entry, folder, client ?? own!, progress, cancellation);
         return folder;
     }
 
-    private static bool IsIn(CatalogEntry entry, string folder) => File.Exists(Path.Combine(folder, entry.Files.Count > 0 ? entry.Files[0].Name : "train.csv"));
+    /// <summary>Fetches what a folder lacks of a dataset.</summary>
+    internal static async Task FetchAsync(CatalogEntry entry, string folder, HubClient client, IProgress<DownloadProgress>? progress, CancellationToken cancellation)
+    {
+        if (entry.Files.Count == 0) throw new InvalidOperationException($"'{entry.Name}' comes with the kit: run this inside a checkout of NotebookKit.");
+        if (entry.Page is { } page)
+            throw new InvalidOperationException($"'{entry.Name}' cannot be downloaded by name. Get {string.Join(", ", entry.FileNames)} from {page} and put them into '{folder}'; they are checked when they are read.");
+        foreach (var file in entry.Files.Where(f => f.Member is null))
+            await client.FetchAsync(new Uri(file.Source), Path.Combine(folder, file.Name), file.Sha256, progress, cancellation);
+        foreach (var archive in entry.Files.Where(f => f.Member is not null && !File.Exists(Path.Combine(folder, f.Name))).GroupBy(f => f.Source))
+        {
+            var zip = Path.Combine(folder, Path.GetFileName(new Uri(archive.Key).AbsolutePath));
+            await client.FetchAsync(new Uri(archive.Key), zip, null, progress, cancellation);
+            try
+            {
+                using var opened = ZipFile.OpenRead(zip);
+                foreach (var file in archive) Extract(opened, archive.Key, file, Path.Combine(folder, file.Name));
+            }
+            catch (InvalidDataException e) { throw new HubException(HubFailure.Corrupt, $"{archive.Key} is not the archive that '{entry.Name}' comes from: {e.Message}", e); }
+            finally { File.Delete(zip); } // the archive has no checksum of its own, its members do
+        }
+    }
+
+    private static void Extract(ZipArchive archive, string source, DatasetFile file, string target)
+    {
+        var member = archive.GetEntry(file.Member!) ?? throw new InvalidDataException($"'{source}' has no '{file.Member}'.");
+        if (member.Length > 100_000_000) throw new InvalidDataException($"'{file.Member}' in '{source}' would be {member.Length:N0} bytes long.");
+        var bytes = new byte[member.Length];
+        using (var stream = member.Open()) stream.ReadExactly(bytes);
+        var got = Convert.ToHexStringLower(SHA256.HashData(bytes));
+        if (got != file.Sha256) throw new InvalidDataException($"'{file.Member}' has the SHA-256 {got}, the catalogue says {file.Sha256}.");
+        Runtime.WholeFile.Write(target, bytes);
+    }
 
     private static CatalogEntry Entry(string name) => Entries.FirstOrDefault(e => e.Name == name)
         ?? throw new KeyNotFoundException($"No dataset is called '{name}'. The catalogue has {string.Join(", ", Entries.Select(e => $"'{e.Name}'"))}.");
 
-    private static DatasetSplits Named(CatalogEntry entry, TextDataset train, TextDataset validation, TextDataset test) => new(entry.Name,
-        new TextDataset($"{entry.Name} train", train, train.Labels),
-        new TextDataset($"{entry.Name} validation", validation, train.Labels),
-        new TextDataset($"{entry.Name} test", test, train.Labels));
+    private static string Folder(CatalogEntry entry)
+    {
+        var folder = Present(entry) ?? throw new FileNotFoundException($"The dataset '{entry.Name}' is not on this machine. Looked in:\n  {string.Join("\n  ", Folders(entry))}\n"
+            + $"Do one thing: with a network, run nbkit download {entry.Name} (in code: await DatasetCatalog.DownloadAsync(\"{entry.Name}\")); without one, set {Variable} to a folder that holds '{entry.Folder}'.");
+        Check(entry, folder);
+        return folder;
+    }
+
+    private static string? Present(CatalogEntry entry) => Folders(entry).FirstOrDefault(folder => entry.FileNames.All(f => File.Exists(Path.Combine(folder, f))));
 
     private static string[] Folders(CatalogEntry entry)
     {
@@ -114,9 +122,13 @@ public sealed class DatasetCatalog
         return [.. folders];
     }
 
+    private static void Check(CatalogEntry entry, string folder)
+    {
+        foreach (var file in entry.Files) Check(Path.Combine(folder, file.Name), file.Sha256);
+    }
+
     private static void Check(string path, string sha256)
     {
-        if (!File.Exists(path)) throw new FileNotFoundException($"'{path}' is missing; the dataset has it.", path);
         using var stream = File.OpenRead(path);
         var got = Convert.ToHexStringLower(SHA256.HashData(stream));
         if (got != sha256) throw new InvalidDataException($"'{path}' has the SHA-256 {got}, the catalogue says {sha256}. Delete the file and download it again.");

@@ -1,109 +1,150 @@
-using System.Globalization;
-using NotebookKit.Display;
+using System.IO.Enumeration;
+using System.Text.Json;
 
 namespace NotebookKit.Hub;
 
-/// <summary>A revision in the cache.</summary>
-/// <param name="Commit">Its commit.</param>
-/// <param name="Names">Branches and tags that point to it.</param>
-/// <param name="Files">Number of files.</param>
-/// <param name="Bytes">Their size.</param>
-public sealed record CachedRevision(string Commit, IReadOnlyList<string> Names, int Files, long Bytes);
-
-/// <summary>A model or dataset in the cache.</summary>
-/// <param name="Type">What it is.</param>
-/// <param name="Id">Hub id.</param>
-/// <param name="Revisions">Its revisions.</param>
-/// <param name="Bytes">Bytes on disk; files that revisions share count once.</param>
-/// <param name="Incomplete">Bytes of these that belong to downloads cut short.</param>
-/// <param name="LastUsed">When a file of it was last read or written.</param>
-public sealed record CachedRepository(RepositoryType Type, string Id, IReadOnlyList<CachedRevision> Revisions, long Bytes, long Incomplete, DateTime LastUsed);
-
-/// <summary>Hugging Face's cache on this machine, in its own layout: <c>blobs</c>, <c>refs</c>, <c>snapshots</c> (https://huggingface.co/docs/huggingface_hub/guides/manage-cache).</summary>
-/// <param name="root">The cache's folder.</param>
-public sealed class HubCache(string root)
+/// <summary>
+/// The cache on disk, in the layout of Python's huggingface_hub, so that both read what the other wrote: <c>models--org--name/</c> with <c>blobs/TAG</c> (the bytes, named by their
+/// checksum), <c>refs/REVISION</c> (a commit) and <c>snapshots/COMMIT/FILE</c> (a relative link to a blob; the file itself where the system has no links).
+/// </summary>
+public sealed class HubCache
 {
-    /// <summary>The cache that the environment names.</summary>
-    public static HubCache FromEnvironment() => new(HubSettings.FromEnvironment().Cache);
+    private readonly bool _links;
 
-    /// <summary>The folder.</summary>
-    public string Root => root;
+    /// <summary>The cache in a folder; it need not exist.</summary>
+    /// <param name="folder">Such as <see cref="HubSettings.CacheFolder"/>.</param>
+    public HubCache(string folder) : this(folder, links: true) { }
 
-    /// <summary>The snapshot of a revision; <c>null</c> where it is not in the cache.</summary>
-    public string? Find(string id, string revision = "main", RepositoryType type = RepositoryType.Model)
+    internal HubCache(string folder, bool links) => (Folder, _links) = (Path.GetFullPath(folder), links);
+
+    /// <summary>Its folder.</summary>
+    public string Folder { get; }
+
+    /// <summary>The folder with a repository's files at a revision, or <c>null</c> where the cache has none. It may hold only some of the repository's files.</summary>
+    /// <param name="repository">The repository.</param>
+    /// <param name="revision">Branch, tag or full commit.</param>
+    public string? Snapshot(HubRepository repository, string revision = "main")
     {
-        var folder = Path.Combine(root, HubNames.Folder(type, HubNames.CheckId(id)));
-        var reference = Path.Combine(folder, "refs", HubNames.CheckRevision(revision));
-        var commit = File.Exists(reference) ? File.ReadAllText(reference).Trim() : HubNames.IsCommit(revision) ? revision : null;
-        return commit is not null && HubNames.IsCommit(commit) && Path.Combine(folder, "snapshots", commit) is var snapshot && Directory.Exists(snapshot) ? snapshot : null;
+        if (SafeNames.ProblemOfRevision(revision) is not null) return null;
+        var commit = SafeNames.IsCommit(revision) ? revision : Commit(Path.Combine(FolderOf(repository), "refs", revision));
+        return commit is not null && SnapshotFolder(repository, commit) is var folder && Directory.Exists(folder) ? folder : null;
     }
 
-    /// <summary>All models and datasets.</summary>
-    public IReadOnlyList<CachedRepository> List()
+    /// <summary>The snapshot of <c>main</c>; where <c>main</c> was never resolved (only commits or tags were fetched), the one written last.</summary>
+    public string? NewestSnapshot(HubRepository repository) => Snapshot(repository)
+        ?? (Path.Combine(FolderOf(repository), "snapshots") is var all && Directory.Exists(all) ? Directory.EnumerateDirectories(all).MaxBy(Directory.GetLastWriteTimeUtc) : null);
+
+    /// <summary>Everything in the cache.</summary>
+    public CacheListing List()
     {
-        if (!Directory.Exists(root)) return [];
-        var all = new List<CachedRepository>();
-        foreach (var folder in Directory.EnumerateDirectories(root).Order(StringComparer.Ordinal))
-        {
-            var name = Path.GetFileName(folder);
-            var type = name.StartsWith("models--", StringComparison.Ordinal) ? RepositoryType.Model : name.StartsWith("datasets--", StringComparison.Ordinal) ? RepositoryType.Dataset : (RepositoryType?)null;
-            if (type is null || new DirectoryInfo(folder).LinkTarget is not null) continue;
-            var names = Files(Path.Combine(folder, "refs")).GroupBy(f => File.ReadAllText(f).Trim()).ToDictionary(g => g.Key, g => (IReadOnlyList<string>)[.. g.Select(f => Path.GetRelativePath(Path.Combine(folder, "refs"), f).Replace('\\', '/'))]);
-            var revisions = Folders(Path.Combine(folder, "snapshots")).Select(s => (Commit: Path.GetFileName(s), Files: Files(s).ToArray()))
-                .Select(s => new CachedRevision(s.Commit, names.GetValueOrDefault(s.Commit, []), s.Files.Length, s.Files.Sum(Size))).ToArray();
-            var stored = Files(folder).Select(f => new FileInfo(f)).Where(f => f.LinkTarget is null).ToArray();
-            all.Add(new CachedRepository(type.Value, name[(name.IndexOf("--", StringComparison.Ordinal) + 2)..].Replace("--", "/", StringComparison.Ordinal), revisions, stored.Sum(f => f.Length),
-                stored.Where(f => f.Name.EndsWith(".incomplete", StringComparison.Ordinal)).Sum(f => f.Length),
-                stored.Select(f => f.LastAccessTime > f.LastWriteTime ? f.LastAccessTime : f.LastWriteTime).DefaultIfEmpty(Directory.GetLastWriteTime(folder)).Max()));
-        }
-        return all;
+        var repositories = !Directory.Exists(Folder) ? [] : Directory.EnumerateDirectories(Folder).Where(f => !IsLink(f)).Order(StringComparer.Ordinal)
+            .Select(f => (Folder: f, Repository: HubRepository.FromFolderName(Path.GetFileName(f)))).Where(r => r.Repository is not null)
+            .Select(r => Read(r.Folder, r.Repository!)).ToArray();
+        return new CacheListing(Folder, repositories);
     }
 
-    /// <summary>The listing as a table.</summary>
-    public Table Show() => new(["", "id", "revisions", "size", "cut short", "last used"], [.. List().Select(r => (IReadOnlyList<string>)
-        [r.Type == RepositoryType.Model ? "model" : "dataset", r.Id, string.Join(", ", r.Revisions.Select(v => v.Names.Count > 0 ? string.Join("/", v.Names) : v.Commit[..Math.Min(8, v.Commit.Length)])), Megabytes(r.Bytes),
-            r.Incomplete > 0 ? Megabytes(r.Incomplete) : "", r.LastUsed.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)])], root);
+    internal string FolderOf(HubRepository repository) => Path.Combine(Folder, repository.FolderName);
 
-    /// <summary>Deletes a model or dataset, one of its revisions, or what downloads left half done.</summary>
-    /// <param name="repository">From <see cref="List"/>.</param>
-    /// <param name="commit">Only this revision, and files no other has.</param>
-    /// <param name="onlyIncomplete">Only downloads cut short.</param>
-    /// <param name="delete">Whether to delete; else only the bytes are counted.</param>
-    /// <returns>Bytes freed, or that would be.</returns>
-    public long Prune(CachedRepository repository, string? commit = null, bool onlyIncomplete = false, bool delete = false)
+    internal string SnapshotFolder(HubRepository repository, string commit) => Path.Combine(FolderOf(repository), "snapshots", commit);
+
+    internal string BlobPath(HubRepository repository, string tag) => Path.Combine(FolderOf(repository), "blobs", tag);
+
+    internal string LockPath(HubRepository repository, string tag) => Path.Combine(Folder, ".locks", repository.FolderName, tag + ".lock");
+
+    /// <summary>Whether a snapshot has a file, whole.</summary>
+    internal bool Has(HubRevision revision, HubFile file)
     {
-        var folder = Path.Combine(root, HubNames.Folder(repository.Type, HubNames.CheckId(repository.Id)));
-        if (commit is null && !onlyIncomplete)
+        var path = Path.Combine(SnapshotFolder(revision.Repository, revision.Commit), file.Name);
+        if (!File.Exists(path)) return false;
+        var target = File.ResolveLinkTarget(path, returnFinalTarget: true) as FileInfo ?? new FileInfo(path);
+        return target.Exists && (file.Size is null || target.Length == file.Size);
+    }
+
+    /// <summary>Makes a blob appear in a snapshot.</summary>
+    internal void Link(HubRevision revision, HubFile file, string blob, bool isNew)
+    {
+        var path = Path.Combine(SnapshotFolder(revision.Repository, revision.Commit), file.Name);
+        var folder = Path.GetDirectoryName(path)!;
+        Directory.CreateDirectory(folder);
+        var temporary = Runtime.WholeFile.Beside(Path.Combine(folder, "." + Path.GetFileName(path)));
+        try
         {
-            if (delete) Directory.Delete(folder, recursive: true);           // links are removed, not followed
-            return repository.Bytes;
-        }
-        var gone = new List<string>();
-        if (onlyIncomplete) gone.AddRange(Files(Path.Combine(folder, "blobs")).Where(f => f.EndsWith(".incomplete", StringComparison.Ordinal)));
-        else
-        {
-            var snapshot = Path.Combine(folder, "snapshots", HubNames.IsCommit(commit!) ? commit! : throw new ArgumentException($"'{commit}' is not a commit.", nameof(commit)));
-            string? Blob(string file) => File.ResolveLinkTarget(file, returnFinalTarget: true)?.FullName;
-            var kept = Folders(Path.Combine(folder, "snapshots")).Where(s => s != snapshot).SelectMany(Files).Select(Blob).ToHashSet();
-            gone.AddRange(Files(snapshot).Select(f => Blob(f) ?? f).Where(b => !kept.Contains(b) && b.StartsWith(Path.GetFullPath(folder) + Path.DirectorySeparatorChar, StringComparison.Ordinal)));
-            if (delete)
+            if (!_links || !TryLink(temporary, Path.GetRelativePath(folder, blob)))
             {
-                foreach (var reference in Files(Path.Combine(folder, "refs")).Where(f => File.ReadAllText(f).Trim() == commit)) File.Delete(reference);
-                if (Directory.Exists(snapshot)) Directory.Delete(snapshot, recursive: true);
+                // As Python's client does on Windows without links: a new blob moves, one that other snapshots may use is copied.
+                if (isNew) File.Move(blob, temporary, overwrite: true);
+                else File.Copy(blob, temporary, overwrite: true);
             }
+            File.Move(temporary, path, overwrite: true);
         }
-        var bytes = gone.Where(File.Exists).Sum(Size);
-        if (delete)
-            foreach (var file in gone) File.Delete(file);
-        return bytes;
+        finally { File.Delete(temporary); }
     }
 
-    internal static string Megabytes(long bytes) => bytes >= 1_000_000_000 ? string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e9:N1} GB") : string.Create(CultureInfo.InvariantCulture, $"{bytes / 1e6:N1} MB");
+    /// <summary>Remembers which commit a branch or tag is, and what the commit holds.</summary>
+    internal void Remember(HubRevision revision, string name)
+    {
+        if (!SafeNames.IsCommit(name)) Runtime.WholeFile.Write(Path.Combine(FolderOf(revision.Repository), "refs", name), System.Text.Encoding.ASCII.GetBytes(revision.Commit));
+        Runtime.WholeFile.Write(ListingPath(revision.Repository, revision.Commit), JsonSerializer.SerializeToUtf8Bytes([.. revision.Files], ListingJson.Default.HubFileArray));
+    }
 
-    private static long Size(string file) => File.Exists(file) && (File.ResolveLinkTarget(file, returnFinalTarget: true) is FileInfo target ? target : new FileInfo(file)) is { Exists: true } info ? info.Length : 0;
+    /// <summary>The files of a commit, as the hub once listed them; <c>null</c> where another program filled the cache.</summary>
+    internal HubRevision? Listing(HubRepository repository, string commit)
+    {
+        try
+        {
+            return File.Exists(ListingPath(repository, commit)) && JsonSerializer.Deserialize(File.ReadAllBytes(ListingPath(repository, commit)), ListingJson.Default.HubFileArray) is { } files
+                ? new HubRevision(repository, commit, files) : null;
+        }
+        catch (JsonException) { return null; }
+    }
 
-    private static IEnumerable<string> Folders(string folder) => Directory.Exists(folder) ? Directory.EnumerateDirectories(folder) : [];
+    /// <summary>Files below a folder, links to files included, folders that are links left alone.</summary>
+    internal static IEnumerable<string> FilesBelow(string folder) => !Directory.Exists(folder) || IsLink(folder) ? []
+        : new FileSystemEnumerable<string>(folder, static (ref FileSystemEntry e) => e.ToFullPath(), new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = 0 })
+        {
+            ShouldIncludePredicate = static (ref FileSystemEntry e) => !e.IsDirectory || (e.Attributes & FileAttributes.ReparsePoint) != 0,
+            ShouldRecursePredicate = static (ref FileSystemEntry e) => (e.Attributes & FileAttributes.ReparsePoint) == 0,
+        };
 
-    private static IEnumerable<string> Files(string folder) => Directory.Exists(folder)
-        ? Directory.EnumerateFiles(folder, "*", new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = 0 }) : [];
+    internal static bool IsLink(string path) => new FileInfo(path).LinkTarget is not null;
+
+    private string ListingPath(HubRepository repository, string commit) => Path.Combine(FolderOf(repository), ".listings", commit + ".json");
+
+    private static CachedRepository Read(string folder, HubRepository repository)
+    {
+        var refs = FilesBelow(Path.Combine(folder, "refs")).Select(f => (Name: Path.GetRelativePath(Path.Combine(folder, "refs"), f).Replace('\\', '/'), Commit: Commit(f))).ToArray();
+        var snapshots = Path.Combine(folder, "snapshots");
+        var revisions = !Directory.Exists(snapshots) || IsLink(snapshots) ? [] : Directory.EnumerateDirectories(snapshots)
+            .Where(s => !IsLink(s) && SafeNames.IsCommit(Path.GetFileName(s))).Order(StringComparer.Ordinal)
+            .Select(s => new CachedRevision(Path.GetFileName(s), [.. refs.Where(r => r.Commit == Path.GetFileName(s)).Select(r => r.Name).Order(StringComparer.Ordinal)],
+                [.. FilesBelow(s).Order(StringComparer.Ordinal).Select(f => FileOf(folder, s, f))])).ToArray();
+        var blobs = FilesBelow(Path.Combine(folder, "blobs")).Where(b => !IsLink(b)).Select(b => new FileInfo(b)).ToArray();
+        var inSnapshots = revisions.SelectMany(r => r.Files).Where(f => f.Path == f.Blob).Sum(f => f.Size);
+        return new CachedRepository(repository, folder, blobs.Sum(b => b.Length) + inSnapshots, revisions,
+            [.. blobs.Where(b => b.Name.EndsWith(".incomplete", StringComparison.Ordinal)).Select(b => new IncompleteFile(b.FullName, b.Length))]);
+    }
+
+    /// <summary>A file of a snapshot. A link that leads out of the repository's folder has no blob here and no size.</summary>
+    private static CachedFile FileOf(string repository, string snapshot, string path)
+    {
+        var link = new FileInfo(path);
+        var name = Path.GetRelativePath(snapshot, path).Replace('\\', '/');
+        var target = link.LinkTarget is { } to ? Path.GetFullPath(Path.Combine(Path.GetDirectoryName(path)!, to)) : path;
+        var blob = new FileInfo(target);
+        var own = target.StartsWith(repository + Path.DirectorySeparatorChar, StringComparison.Ordinal) && blob.Exists && (target == path || blob.LinkTarget is null);
+        if (!own) return new CachedFile(name, path, null, 0, link.LastWriteTimeUtc);
+        return new CachedFile(name, path, target, blob.Length, blob.LastAccessTimeUtc > blob.LastWriteTimeUtc ? blob.LastAccessTimeUtc : blob.LastWriteTimeUtc);
+    }
+
+    private static string? Commit(string path) => File.Exists(path) && new FileInfo(path).Length < 200 && File.ReadAllText(path).Trim() is var text && SafeNames.IsCommit(text) ? text : null;
+
+    private static bool TryLink(string path, string target)
+    {
+        try { File.CreateSymbolicLink(path, target); return true; }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or PlatformNotSupportedException) { return false; }
+    }
 }
+
+/// <summary>Listings as JSON without reflection, which scripts of one file switch off.</summary>
+[System.Text.Json.Serialization.JsonSerializable(typeof(HubFile[]))]
+internal sealed partial class ListingJson : System.Text.Json.Serialization.JsonSerializerContext;

@@ -1,150 +1,176 @@
-using System.IO.Enumeration;
-using System.Net;
 using System.Text.Json;
 
 namespace NotebookKit.Hub;
 
 /// <summary>
-/// Downloads models and datasets from the Hugging Face hub into its own cache, where Python's huggingface_hub finds them too, and finds what that one has left. Files are
-/// checked by size and hash, downloads go on where they stopped, and nothing half written is ever found. Thread-safe.
+/// Downloads models and datasets from the Hugging Face hub, or a mirror of it, into Hugging Face's own cache: pinned to a commit, resumed after interruptions, checked against sizes and
+/// checksums, never half written. Thread-safe; several processes may fill one cache.
 /// </summary>
-public sealed class HubClient : IDisposable
+/// <param name="settings">Where and how; <c>null</c> reads the environment.</param>
+/// <param name="time">Clock of the pauses between attempts.</param>
+/// <param name="handler">Sends the requests; it must not follow redirects. <c>null</c> makes one.</param>
+public sealed class HubClient(HubSettings? settings = null, TimeProvider? time = null, HttpMessageHandler? handler = null) : IDisposable
 {
-    /// <summary>What a model needs; pickled weights are never among it.</summary>
-    private static readonly string[] ModelFiles =
-    [
-        "config.json", "generation_config.json", "*.safetensors", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json",
-        "merges.txt", "*.model", "*.spm", "chat_template.jinja", "additional_chat_templates/*", "modules.json", "sentence_bert_config.json", "1_Pooling/config.json", "adapter_config.json", "README.md",
-    ];
+    private readonly HubSettings _settings = settings ??= HubSettings.FromEnvironment();
+    private readonly HubConnection _connection = new(settings, time ?? TimeProvider.System, handler);
 
-    private readonly HubSettings _settings;
-    private readonly HttpClient _client;
-    private readonly FileFetcher _fetcher;
+    /// <summary>Where its files are kept.</summary>
+    public HubCache Cache { get; init; } = new(settings.CacheFolder);
 
-    /// <summary>A client.</summary>
-    /// <param name="settings">Where and how; by default what the environment says.</param>
-    public HubClient(HubSettings? settings = null)
+    /// <summary>Asks the hub which commit a revision is and which files it has.</summary>
+    /// <exception cref="HubException">The hub cannot be reached, has no such repository or revision, or answers nonsense.</exception>
+    public async Task<HubRevision> ListAsync(HubRepository repository, string revision = "main", CancellationToken cancellation = default)
     {
-        _settings = settings ?? HubSettings.FromEnvironment();
-        _client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, ConnectTimeout = _settings.Timeout, AutomaticDecompression = DecompressionMethods.None }) { Timeout = Timeout.InfiniteTimeSpan };
-        _fetcher = new FileFetcher(_client, _settings);
+        if (SafeNames.ProblemOfRevision(revision) is { } problem) throw new ArgumentException($"'{FileSelection.Printable(revision)}' is not a branch, tag or commit: {problem}.", nameof(revision));
+        if (_settings.Offline) throw new HubException(HubFailure.Offline, $"The files of {repository} cannot be listed: HF_HUB_OFFLINE is set.");
+        var address = repository.Listing(_settings.Endpoint, revision);
+        var listing = Parse(repository, address, await _connection.ReadAsync(address, repository, revision, cancellation));
+        return SafeNames.IsCommit(revision) && listing.Commit != revision
+            ? throw new HubException(HubFailure.Corrupt, $"{address} answers with the commit {listing.Commit} where {revision} was asked for.") : listing;
     }
 
-    /// <summary>Brings a model or dataset into the cache, as far as it is not there, and answers with its folder.</summary>
-    /// <param name="id">Hub id, such as <c>sentence-transformers/all-MiniLM-L6-v2</c>.</param>
-    /// <param name="revision">Branch, tag or commit. A commit that is in the cache needs no network. Default <c>main</c>.</param>
-    /// <param name="include">Names or patterns (<c>*</c>, <c>?</c>) of files; by default what a model needs, or all of a dataset.</param>
-    /// <param name="type">Model or dataset.</param>
-    /// <param name="progress">Told as bytes arrive.</param>
-    /// <param name="cancellation">Stops the download; what has arrived is kept for the next time.</param>
-    /// <exception cref="UnauthorizedAccessException">It is gated or private; the message says what to do.</exception>
-    /// <exception cref="FileNotFoundException">There is no such repository, revision or file; or only the cache may be used and lacks it.</exception>
-    /// <exception cref="InvalidDataException">The server lies about names, sizes or hashes, or the model has pickled weights only.</exception>
-    /// <exception cref="IOException">The network failed again and again, the disk is too small, or more would be fetched than is allowed.</exception>
-    public async Task<string> DownloadAsync(string id, string revision = "main", IReadOnlyList<string>? include = null, RepositoryType type = RepositoryType.Model, IProgress<DownloadProgress>? progress = null, CancellationToken cancellation = default)
+    /// <summary>Downloads what is missing and answers with the folder that has the files.</summary>
+    /// <param name="id">Such as <c>sentence-transformers/all-MiniLM-L6-v2</c>.</param>
+    /// <param name="request">What of it; default what the kit reads of the model's <c>main</c>.</param>
+    /// <param name="progress">Told how far it is.</param>
+    /// <param name="cancellation">Stops; what is here stays and is gone on with next time.</param>
+    /// <exception cref="HubException">It did not happen; the message says what to do.</exception>
+    /// <exception cref="ArgumentException">No hub id or revision looks like that.</exception>
+    public async Task<string> DownloadAsync(string id, DownloadRequest? request = null, IProgress<DownloadProgress>? progress = null, CancellationToken cancellation = default)
     {
-        var folder = Path.Combine(_settings.Cache, HubNames.Folder(type, HubNames.CheckId(id)));
-        var cached = new HubCache(_settings.Cache).Find(id, revision, type);
-        if (_settings.Offline)
-            return cached ?? throw new FileNotFoundException($"HF_HUB_OFFLINE is set and the cache '{_settings.Cache}' lacks '{id}' at '{revision}'. Unset it with a network, or download there and copy the folder '{Path.GetFileName(folder)}'.");
-        if (cached is not null && HubNames.IsCommit(revision) && include is null && IsWhole(cached)) return cached;
-
-        var prefix = type == RepositoryType.Model ? "" : "datasets/";
-        var (commit, listed) = await ListAsync(id, revision, type, cancellation);
-        var files = Choose(id, listed, include ?? (type == RepositoryType.Model ? ModelFiles : ["*"]), include is null && type == RepositoryType.Model);
-        var snapshot = Path.Combine(folder, "snapshots", commit);
-        var missing = files.Where(f => !File.Exists(Path.Combine(snapshot, f.Name))).ToArray();
-        CheckRoom(id, missing);
-        var (total, done) = (files.Sum(f => Math.Max(0, f.Size)), files.Except(missing).Sum(f => Math.Max(0, f.Size)));
-        await Parallel.ForEachAsync(missing, new ParallelOptions { MaxDegreeOfParallelism = _settings.Parallel, CancellationToken = cancellation }, async (file, stop) =>
+        request ??= new DownloadRequest();
+        var repository = new HubRepository(id, request.Kind);
+        var selection = request.Files ?? (request.Kind == RepositoryKind.Model ? FileSelection.Model : FileSelection.All);
+        if (_settings.Offline || SafeNames.IsCommit(request.Revision))
         {
-            var address = new Uri(_settings.Endpoint, $"{_settings.Endpoint.AbsolutePath.TrimEnd('/')}/{prefix}{id}/resolve/{commit}/{string.Join('/', file.Name.Split('/').Select(Uri.EscapeDataString))}");
-            var blob = Path.Combine(folder, "blobs", file.Hash.Length > 0 ? file.Hash : commit + "-" + file.Name.Replace('/', '-'));
-            await _fetcher.FetchAsync(new WantedFile(address, $"{id} {file.Name}", file.Size, file.Hash), blob, n => progress?.Report(new DownloadProgress(file.Name, Interlocked.Add(ref done, n), total)), stop);
-            Link(blob, Path.Combine(snapshot, file.Name));
-        });
-        if (!HubNames.IsCommit(revision)) WriteReference(Path.Combine(folder, "refs", HubNames.CheckRevision(revision)), commit);
-        return snapshot;
-    }
-
-    /// <summary>One file by address, checked by its SHA-256, as the dataset catalogue fetches its sources.</summary>
-    internal Task FetchAsync(Uri address, string target, string sha256, CancellationToken cancellation) => _fetcher.FetchAsync(new WantedFile(address, Path.GetFileName(target), -1, sha256), target, null, cancellation);
-
-    /// <inheritdoc/>
-    public void Dispose() => _client.Dispose();
-
-    private async Task<(string Commit, List<(string Name, long Size, string Hash)> Files)> ListAsync(string id, string revision, RepositoryType type, CancellationToken cancellation)
-    {
-        var address = new Uri(_settings.Endpoint, $"{_settings.Endpoint.AbsolutePath.TrimEnd('/')}/api/{(type == RepositoryType.Model ? "models" : "datasets")}/{id}/revision/{Uri.EscapeDataString(HubNames.CheckRevision(revision))}?blobs=true");
-        var (status, headers, body) = await _fetcher.TextAsync(address, cancellation);
-        if ((int)status is < 200 or > 299) throw HubErrors.Of(status, headers.TryGetValues("X-Error-Code", out var codes) ? codes.First() : "", $"{id}{(revision == "main" ? "" : $" at {revision}")}", _settings.Endpoint, _settings.Token is not null);
+            var (folder, missing) = Local(repository, request.Revision, selection);
+            if (folder is not null && missing.Count == 0) return folder;
+            if (_settings.Offline)
+                throw new HubException(HubFailure.Offline, $"HF_HUB_OFFLINE is set and the cache {Cache.Folder} lacks, of {repository} at '{request.Revision}': {string.Join(", ", missing)}. "
+                    + $"Do one thing: unset HF_HUB_OFFLINE and run nbkit download {id}.");
+        }
+        var listing = await ListAsync(repository, request.Revision, cancellation);
         try
         {
-            using var json = JsonDocument.Parse(body);
-            var commit = json.RootElement.GetProperty("sha").GetString() ?? "";
-            if (!HubNames.IsCommit(commit)) throw new InvalidDataException($"{address.Host} names the commit '{commit}' for '{id}', which is none.");
-            var files = new List<(string, long, string)>();
-            foreach (var file in json.RootElement.GetProperty("siblings").EnumerateArray())
+            var files = await WithTagsAsync(listing, selection.Of(listing), cancellation);
+            var missing = files.Where(f => !Cache.Has(listing, f)).ToArray();
+            CheckRoom(repository, missing, request.AllowedSize ?? _settings.SizeLimit);
+            var sum = new ProgressSum(progress, missing.Sum(f => f.Size ?? 0), missing.Length);
+            await Parallel.ForEachAsync(missing, new ParallelOptions { MaxDegreeOfParallelism = _settings.ParallelFiles, CancellationToken = cancellation },
+                async (file, stop) => await FetchAsync(listing, file, request.AllowedSize ?? _settings.SizeLimit, sum, stop));
+            Cache.Remember(listing, request.Revision);
+            return Cache.SnapshotFolder(repository, listing.Commit);
+        }
+        catch (Exception e) when (Unwritable(e)) { throw CannotWrite(Cache.Folder, "set HF_HUB_CACHE to a folder that you may write", e); }
+    }
+
+    /// <summary>Downloads one file from any address, with the same care: resumed, checked, then moved to its name. The token is not sent to other hosts than the hub.</summary>
+    /// <param name="address">Where from.</param>
+    /// <param name="target">Where to; where it is there already, nothing happens.</param>
+    /// <param name="sha256">What it must be, in lower-case hexadecimal; <c>null</c> leaves that to the caller.</param>
+    /// <param name="progress">Told how far it is.</param>
+    /// <param name="cancellation">Stops; what is here stays and is gone on with next time.</param>
+    /// <exception cref="HubException">It did not happen; the message says what to do.</exception>
+    public async Task FetchAsync(Uri address, string target, string? sha256 = null, IProgress<DownloadProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        if (File.Exists(target)) return;
+        if (_settings.Offline) throw new HubException(HubFailure.Offline, $"'{target}' is missing and HF_HUB_OFFLINE is set. Unset it, or put the file there: {address}");
+        void Refuse(HttpResponseMessage answer)
+        {
+            if (answer.IsSuccessStatusCode) return;
+            throw new HubException((int)answer.StatusCode == 404 ? HubFailure.FileNotFound : HubFailure.Unavailable, $"{address} answers {(int)answer.StatusCode}. Fetch the file by other means and put it at {target}.");
+        }
+        try
+        {
+            await using var held = await BlobLock.TakeAsync(Path.Combine(Path.GetDirectoryName(Path.GetFullPath(target))!, ".locks", Path.GetFileName(target) + ".lock"), target + ".incomplete", _settings.LockTimeout, cancellation);
+            if (File.Exists(target)) return;
+            await new FileDownload(_connection, new WantedFile(Path.GetFileName(target), address, target, null, sha256, _settings.SizeLimit, Refuse), new ProgressSum(progress, 0, 1)).RunAsync(cancellation);
+        }
+        catch (Exception e) when (Unwritable(e)) { throw CannotWrite(target, "choose a folder that you may write", e); }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _connection.Dispose();
+
+    private async ValueTask FetchAsync(HubRevision listing, HubFile file, long most, ProgressSum sum, CancellationToken cancellation)
+    {
+        var (repository, blob) = (listing.Repository, Cache.BlobPath(listing.Repository, file.Tag!));
+        await using var held = await BlobLock.TakeAsync(Cache.LockPath(repository, file.Tag!), blob + ".incomplete", _settings.LockTimeout, cancellation);
+        if (Cache.Has(listing, file)) return;
+        var isNew = !File.Exists(blob) || HubCache.IsLink(blob) || (file.Size is { } size && new FileInfo(blob).Length != size);
+        if (isNew)
+            await new FileDownload(_connection, new WantedFile(file.Name, repository.File(_settings.Endpoint, listing.Commit, file.Name), blob, file.Size, file.Tag, most,
+                answer => _connection.Refuse(answer, repository, listing.Commit, file.Name)), sum).RunAsync(cancellation);
+        else sum.Report(file.Name, new FileInfo(blob).Length, file.Size, done: true);
+        Cache.Link(listing, file, blob, isNew);
+    }
+
+    /// <summary>Asks for the tags and sizes that the listing lacks.</summary>
+    private async Task<IReadOnlyList<HubFile>> WithTagsAsync(HubRevision listing, IReadOnlyList<HubFile> files, CancellationToken cancellation)
+    {
+        var full = files.ToArray();
+        await Parallel.ForAsync(0, full.Length, new ParallelOptions { MaxDegreeOfParallelism = _settings.ParallelFiles, CancellationToken = cancellation }, async (i, stop) =>
+        {
+            if (full[i] is { Tag: not null, Size: not null }) return;
+            var address = listing.Repository.File(_settings.Endpoint, listing.Commit, full[i].Name);
+            var (tag, size) = await _connection.HeadAsync(address, listing.Repository, listing.Commit, full[i].Name, stop);
+            full[i] = full[i] with { Tag = full[i].Tag ?? tag, Size = full[i].Size ?? size };
+        });
+        return full.FirstOrDefault(f => f.Tag is null || !SafeNames.IsTag(f.Tag) || f.Size < 0) is { } bad
+            ? throw new HubException(HubFailure.Corrupt, $"The hub gives no usable checksum or size for '{bad.Name}' of {listing.Repository}: '{FileSelection.Printable(bad.Tag ?? "")}'.") : full;
+    }
+
+    private (string? Folder, IReadOnlyList<string> Missing) Local(HubRepository repository, string revision, FileSelection selection)
+    {
+        if (Cache.Snapshot(repository, revision) is not { } folder) return (null, [$"the revision ({selection.Name})"]);
+        if (Cache.Listing(repository, Path.GetFileName(folder)) is { } listing) return (folder, [.. selection.Of(listing).Where(f => !Cache.Has(listing, f)).Select(f => f.Name)]);
+        if (selection == FileSelection.Model) return (folder, FileSelection.MissingFromModel(folder));
+        // Another program filled the cache: what it left out is not known, so only without a network is what matches taken for all.
+        var matches = HubCache.FilesBelow(folder).Any(f => selection.Matches(Path.GetRelativePath(folder, f).Replace('\\', '/')) && File.Exists(f));
+        return (folder, matches && _settings.Offline ? [] : [selection.Name]);
+    }
+
+    private void CheckRoom(HubRepository repository, IReadOnlyList<HubFile> missing, long limit)
+    {
+        var total = missing.DistinctBy(f => f.Tag).Aggregate(0L, (sum, f) => f.Size > long.MaxValue - sum ? long.MaxValue : sum + (f.Size ?? 0));
+        if (total > limit)
+            throw new HubException(HubFailure.TooLarge, $"{repository} needs {ByteSize.Text(total)} for {missing.Count} files, the limit is {ByteSize.Text(limit)}; the largest is '{missing.MaxBy(f => f.Size)!.Name}'. "
+                + $"Choose files with --include, or allow it with --allow-size {Math.Ceiling(total / 1e9):F0} (in GB; DownloadRequest.AllowedSize in code).");
+        if (total == 0) return;
+        Directory.CreateDirectory(Cache.Folder);
+        long free;
+        try { free = new DriveInfo(Cache.Folder).AvailableFreeSpace; }
+        catch (Exception e) when (e is IOException or ArgumentException or UnauthorizedAccessException) { return; } // a drive that does not say
+        if (total > free)
+            throw new HubException(HubFailure.TooLarge, $"{repository} needs {ByteSize.Text(total)}, the disk of {Cache.Folder} has {ByteSize.Text(free)} free. Make room (nbkit cache prune), or set HF_HUB_CACHE to a larger disk.");
+    }
+
+    private static HubRevision Parse(HubRepository repository, Uri address, byte[] answer)
+    {
+        HubException Bad(string what, Exception? e = null) => new(HubFailure.Corrupt, $"{address} answers with something that is no listing of a repository: {what}. Check HF_ENDPOINT.", e);
+        try
+        {
+            using var json = JsonDocument.Parse(answer);
+            var commit = json.RootElement.GetProperty("sha").GetString();
+            if (commit is null || !SafeNames.IsCommit(commit)) throw Bad("'sha' is not a commit");
+            var files = new List<HubFile>();
+            foreach (var sibling in json.RootElement.GetProperty("siblings").EnumerateArray())
             {
-                var large = file.TryGetProperty("lfs", out var lfs) && lfs.ValueKind == JsonValueKind.Object ? lfs : default;
-                var hash = large.ValueKind == JsonValueKind.Object ? large.GetProperty("sha256").GetString()! : file.TryGetProperty("blobId", out var blob) ? blob.GetString() ?? "" : "";
-                if (hash.Length > 0 && (hash.Length is not (40 or 64) || !hash.All(char.IsAsciiHexDigit))) throw new InvalidDataException($"{address.Host} gives the hash '{hash}' for a file of '{id}', which is none.");
-                files.Add((file.GetProperty("rfilename").GetString()!, file.TryGetProperty("size", out var size) && size.ValueKind == JsonValueKind.Number ? size.GetInt64() : large.ValueKind == JsonValueKind.Object ? large.GetProperty("size").GetInt64() : -1, hash.ToLowerInvariant()));
+                var name = sibling.GetProperty("rfilename").GetString() ?? "";
+                if (SafeNames.Escapes(name) is { } problem)
+                    throw new HubException(HubFailure.UnsafeName, $"{address} lists a file '{FileSelection.Printable(name)}', which could be written outside the cache: {problem}. Nothing was downloaded.");
+                var large = sibling.TryGetProperty("lfs", out var lfs) && lfs.ValueKind == JsonValueKind.Object;
+                long? size = sibling.TryGetProperty("size", out var bytes) && bytes.ValueKind == JsonValueKind.Number ? bytes.GetInt64() : large && lfs.TryGetProperty("size", out bytes) ? bytes.GetInt64() : null;
+                var tag = large && lfs.TryGetProperty("sha256", out var sha) ? sha.GetString() : !large && sibling.TryGetProperty("blobId", out sha) ? sha.GetString() : null;
+                if (size < 0 || (tag is not null && !SafeNames.IsTag(tag))) throw Bad($"'{FileSelection.Printable(name)}' has the size {size} and the checksum '{FileSelection.Printable(tag ?? "")}'");
+                files.Add(new HubFile(name, size, tag));
             }
-            return (commit, files);
+            return files.DistinctBy(f => f.Name).Count() == files.Count ? new HubRevision(repository, commit, files) : throw Bad("a file is listed twice");
         }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
-        {
-            throw new InvalidDataException($"{address.Host} does not answer like a hub for '{id}': {e.Message}", e);
-        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException) { throw Bad(e.Message.TrimEnd('.'), e); }
     }
 
-    private static List<(string Name, long Size, string Hash)> Choose(string id, List<(string Name, long Size, string Hash)> listed, IReadOnlyList<string> patterns, bool asModel)
-    {
-        foreach (var file in listed) HubNames.CheckFile(file.Name, id);
-        var chosen = listed.Where(f => patterns.Any(p => FileSystemName.MatchesSimpleExpression(p, f.Name, ignoreCase: false) && (p.Contains('/') || !asModel || !f.Name.Contains('/')))).ToList();
-        // A repository with the weights in one file and in shards has them twice.
-        if (asModel && chosen.Any(f => f.Name == "model.safetensors")) chosen.RemoveAll(f => f.Name.EndsWith(".safetensors", StringComparison.Ordinal) && f.Name != "model.safetensors" && f.Name != "adapter_model.safetensors");
-        if (chosen.Count == 0) throw new FileNotFoundException($"'{id}' has no file that {string.Join(", ", patterns)} names. It has {string.Join(", ", listed.Take(12).Select(f => f.Name))}{(listed.Count > 12 ? " …" : "")}.");
-        if (asModel && !chosen.Any(f => f.Name.EndsWith(".safetensors", StringComparison.Ordinal)) && listed.Find(f => f.Name.EndsWith(".bin", StringComparison.Ordinal) || f.Name.EndsWith(".pt", StringComparison.Ordinal)).Name is { } pickle)
-            throw new InvalidDataException($"'{id}' has its weights only in '{pickle}', a pickle, which can run code when it is read; the kit never fetches one. See whether a revision (often refs/pr/…) has model.safetensors, "
-                + "or convert it once where you trust it: in Python, AutoModel.from_pretrained(…).save_pretrained(…, safe_serialization=True).");
-        return chosen;
-    }
+    private static bool Unwritable(Exception e) => e is UnauthorizedAccessException or IOException and not HubException;
 
-    private void CheckRoom(string id, (string Name, long Size, string Hash)[] files)
-    {
-        var bytes = files.Sum(f => Math.Max(0, f.Size));
-        if (bytes > _settings.MaximumBytes)
-            throw new IOException($"'{id}' would take {HubCache.Megabytes(bytes)}, more than the {HubCache.Megabytes(_settings.MaximumBytes)} allowed. The largest file is {files.MaxBy(f => f.Size).Name}. Allow more (HubSettings.MaximumBytes, nbkit download --allow-size), or name the files you need.");
-        Directory.CreateDirectory(_settings.Cache);
-        var free = new DriveInfo(Path.GetFullPath(_settings.Cache)).AvailableFreeSpace;
-        if (bytes > free) throw new IOException($"'{id}' needs {HubCache.Megabytes(bytes)} and '{_settings.Cache}' has {HubCache.Megabytes(free)} free. Make room (nbkit cache prune), or set HF_HOME to another disk.");
-    }
-
-    private static bool IsWhole(string snapshot) => File.Exists(Path.Combine(snapshot, "config.json")) && Directory.EnumerateFiles(snapshot, "*.safetensors").Any() && !Directory.EnumerateFiles(snapshot).Any(f => !File.Exists(f));
-
-    /// <summary>The snapshot's entry: a link to the blob as huggingface_hub makes it, or a copy where links are not allowed.</summary>
-    private static void Link(string blob, string entry)
-    {
-        Directory.CreateDirectory(Path.GetDirectoryName(entry)!);
-        if (File.Exists(entry)) return;
-        if (new FileInfo(entry).LinkTarget is not null) File.Delete(entry);   // a link to a blob that is gone
-        try { File.CreateSymbolicLink(entry, Path.GetRelativePath(Path.GetDirectoryName(entry)!, blob)); }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or PlatformNotSupportedException)
-        {
-            if (File.Exists(entry)) return;
-            var temporary = $"{entry}.{Guid.NewGuid():N}.tmp";
-            File.Copy(blob, temporary, overwrite: true);
-            File.Move(temporary, entry, overwrite: true);
-        }
-    }
-
-    private static void WriteReference(string path, string commit)
-    {
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        var temporary = $"{path}.{Guid.NewGuid():N}.tmp";
-        File.WriteAllText(temporary, commit);
-        File.Move(temporary, path, overwrite: true);
-    }
+    private static HubException CannotWrite(string where, string advice, Exception e) => new(HubFailure.CacheUnusable, $"'{where}' cannot be written: {e.Message.TrimEnd('.')}. Do one thing: {advice}.", e);
 }

@@ -58,9 +58,6 @@ public sealed class Tokenizer
     /// <summary>Id of what the vocabulary cannot spell; −1 where everything can be spelled.</summary>
     public int UnknownId => _model.UnknownId;
 
-    /// <summary>Ids of the special tokens, in order.</summary>
-    public IReadOnlyList<int> SpecialIds => [.. _added.All.Where(a => a.Special).Select(a => a.Id).Order()];
-
     /// <summary>How the file asks for long texts to be cut; <c>null</c> where it does not.</summary>
     public TruncationSettings? Truncation { get; }
 
@@ -158,11 +155,7 @@ public sealed class Tokenizer
     public void Save(string folder)
     {
         if (Source is null) throw new NotSupportedException("A tokenizer that was read from a SentencePiece .model is kept by copying that file; it has no tokenizer.json.");
-        Directory.CreateDirectory(folder);
-        var target = Path.Combine(folder, "tokenizer.json");
-        var temporary = $"{target}.{Environment.ProcessId}.tmp";
-        File.WriteAllText(temporary, Source);
-        File.Move(temporary, target, overwrite: true);
+        Runtime.WholeFile.Write(Path.Combine(folder, "tokenizer.json"), Source);
     }
 
     private IEnumerable<Piece> Pieces(string text)
