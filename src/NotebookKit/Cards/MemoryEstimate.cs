@@ -82,6 +82,7 @@ public sealed record MemoryEstimate(double Load, double Infer, double Finetune, 
         double queries = s.HeadWidth * s.Heads, pairs = s.HeadWidth * s.Groups;
         var low = costs.LoraRank * (s.Layers * (2 * (s.Width + queries) + 2 * (s.Width + pairs) + (s.Gated ? 3 : 2) * (double)(s.Width + s.Inner)) + s.CrossLayers * 4 * (s.Width + queries));
         var held = weights * costs.BytesPerWeight;
-        return new MemoryEstimate(held, held + alive, held + 3 * weights * Float + kept, held + 4 * low * Float + kept);
+        // The gradients of all weights are not there yet while the most is kept for the backward pass, so that what was fitted beside three times the weights is beside two.
+        return new MemoryEstimate(held, held + alive, held + 3 * weights * Float + kept, held + 4 * low * Float + weights * Float + kept);
     }
 }

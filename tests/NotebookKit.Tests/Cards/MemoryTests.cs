@@ -63,15 +63,73 @@ public sealed class MemoryTests
                     optimizer.Step(1e-4);
                 }
             });
-            var report = string.Create(CultureInfo.InvariantCulture, $"{name}: load {load / 1e6:F0} MB (estimated {estimate.Load / 1e6:F0}), infer {infer / 1e6:F0} ({estimate.Infer / 1e6:F0}), finetune {finetune / 1e6:F0} ({estimate.Finetune / 1e6:F0})");
+            optimizer!.Dispose();
+            optimizer = null;
+            var lora = load + Lora(model!);
+            var report = string.Create(CultureInfo.InvariantCulture, $"{name}: load {load / 1e6:F0} MB (estimated {estimate.Load / 1e6:F0}), infer {infer / 1e6:F0} ({estimate.Infer / 1e6:F0}), finetune {finetune / 1e6:F0} ({estimate.Finetune / 1e6:F0}), LoRA {lora / 1e6:F0} ({estimate.Lora / 1e6:F0})");
             TestContext.Current.TestOutputHelper?.WriteLine(report);
-            foreach (var (got, estimated) in new[] { (load, estimate.Load), (infer, estimate.Infer), (finetune, estimate.Finetune) })
+            foreach (var (got, estimated) in new[] { (load, estimate.Load), (infer, estimate.Infer), (finetune, estimate.Finetune), (lora, estimate.Lora) })
                 Assert.True(Math.Abs(got - estimated) <= 0.15 * estimated, report);
         }
         finally
         {
             optimizer?.Dispose();
             model?.Dispose();
+        }
+    }
+
+    /// <summary>Low-rank matrices beside every linear layer of a frozen network (Hu et al. 2021), trained two steps.</summary>
+    private static double Lora(LanguageModel model)
+    {
+        foreach (var (_, parameter) in model.named_parameters()) (parameter.grad, parameter.requires_grad) = (null, false);
+        var layers = model.modules().OfType<IAdaptable>().ToArray();
+        var adapters = new List<LowRank>();
+        AdamW? optimizer = null;
+        try
+        {
+            return Peak(() =>
+            {
+                foreach (var layer in layers)
+                {
+                    adapters.Add(new LowRank(layer.Widths, Costs.LoraRank));
+                    layer.Adapter = adapters[^1];
+                }
+                model.train();
+                optimizer = new AdamW(adapters.SelectMany((a, i) => new[] { ($"{i}.a", a.Down), ($"{i}.b", a.Up) }));
+                for (var step = 0; step < 2; step++)
+                {
+                    using var scope = NewDisposeScope();
+                    Loss(model).backward();
+                    optimizer.Step(1e-4);
+                }
+            });
+        }
+        finally
+        {
+            optimizer?.Dispose();
+            foreach (var layer in layers) layer.Adapter = null;
+            foreach (var adapter in adapters) adapter.Dispose();
+        }
+    }
+
+    private sealed class LowRank((long From, long To) widths, int rank) : ILinearAdapter, IDisposable
+    {
+        public TorchSharp.Modules.Parameter Down { get; } = new(randn(rank, widths.From) * 0.02);
+
+        public TorchSharp.Modules.Parameter Up { get; } = new(zeros(widths.To, rank));
+
+        public Tensor Apply(Tensor x, Tensor y)
+        {
+            using var narrow = nn.functional.linear(x, Down);
+            using var change = nn.functional.linear(narrow, Up);
+            _ = y.add_(change);
+            return y;
+        }
+
+        public void Dispose()
+        {
+            Down.Dispose();
+            Up.Dispose();
         }
     }
 

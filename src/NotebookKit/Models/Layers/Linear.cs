@@ -4,8 +4,25 @@ using static TorchSharp.torch;
 
 namespace NotebookKit.Models.Layers;
 
+/// <summary>What an adapter adds to a linear layer.</summary>
+internal interface ILinearAdapter
+{
+    /// <summary>The layer's answer with the adapter's part: x (…, from), y (…, to) as the layer alone gives it.</summary>
+    Tensor Apply(Tensor x, Tensor y);
+}
+
+/// <summary>A linear layer that may carry an adapter.</summary>
+internal interface IAdaptable
+{
+    /// <summary>The adapter, or <c>null</c>. Not a part of the layer: it is neither saved nor disposed with it.</summary>
+    ILinearAdapter? Adapter { get; set; }
+
+    /// <summary>Numbers in and out.</summary>
+    (long From, long To) Widths { get; }
+}
+
 /// <summary>y = x Wᵀ + b.</summary>
-public sealed class Linear : nn.Module
+public sealed class Linear : nn.Module, IAdaptable
 {
     /// <summary>A layer from <paramref name="from"/> to <paramref name="to"/> numbers.</summary>
     public Linear(ModelBuilder build, long from, long to, bool hasBias = true) : base(nameof(Linear))
@@ -22,11 +39,17 @@ public sealed class Linear : nn.Module
     public readonly Parameter? bias;
 
     /// <summary>(…, from) to (…, to).</summary>
-    public Tensor forward(Tensor x) => nn.functional.linear(x, weight, bias);
+    public Tensor forward(Tensor x) => nn.functional.linear(x, weight, bias) is var y && _adapter is null ? y : _adapter!.Apply(x, y);
+
+    private ILinearAdapter? _adapter;
+
+    ILinearAdapter? IAdaptable.Adapter { get => _adapter; set => _adapter = value; }
+
+    (long From, long To) IAdaptable.Widths => (weight.size(1), weight.size(0));
 }
 
 /// <summary>GPT-2's linear layer, whose weight lies (in, out).</summary>
-internal sealed class Conv1D : nn.Module
+internal sealed class Conv1D : nn.Module, IAdaptable
 {
     public readonly Parameter weight, bias;
 
@@ -37,7 +60,11 @@ internal sealed class Conv1D : nn.Module
         RegisterComponents();
     }
 
-    public Tensor forward(Tensor x) => x.matmul(weight) + bias;
+    public Tensor forward(Tensor x) => x.matmul(weight) + bias is var y && Adapter is null ? y : Adapter!.Apply(x, y);
+
+    public ILinearAdapter? Adapter { get; set; }
+
+    public (long From, long To) Widths => (weight.size(0), weight.size(1));
 }
 
 /// <summary>A table of vectors by id.</summary>
