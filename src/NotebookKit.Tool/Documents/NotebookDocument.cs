@@ -78,14 +78,8 @@ public sealed class NotebookDocument
     /// <summary>The notebook's text: one space of indentation as Jupyter writes, a newline at the end.</summary>
     public string ToText() => _root.ToJsonString(Writing) + "\n";
 
-    /// <summary>Writes the notebook: to a temporary name, then moved.</summary>
-    public void Save(string path)
-    {
-        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
-        var temporary = $"{path}.{Environment.ProcessId}.tmp";
-        File.WriteAllText(temporary, ToText());
-        File.Move(temporary, path, overwrite: true);
-    }
+    /// <summary>Writes the notebook, whole.</summary>
+    public void Save(string path) => Runtime.WholeFile.Write(path, ToText());
 
     /// <summary>Gives cells without an id one that depends on their place and text alone; a second cell with the same id gets a new one.</summary>
     private void GiveIds()

@@ -21,10 +21,7 @@ public static partial class HtmlReport
     /// <param name="parameters">Parameters of the run.</param>
     public static void Write(string path, IReadOnlyList<ReportEntry> entries, string machine, IReadOnlyDictionary<string, string> parameters)
     {
-        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
-        var temporary = $"{path}.{Environment.ProcessId}.tmp";
-        File.WriteAllText(temporary, Render(entries, machine, parameters, Path.GetDirectoryName(Path.GetFullPath(path))!));
-        File.Move(temporary, path, overwrite: true);
+        Runtime.WholeFile.Write(path, Render(entries, machine, parameters, Path.GetDirectoryName(Path.GetFullPath(path))!));
     }
 
     internal static string Render(IReadOnlyList<ReportEntry> entries, string machine, IReadOnlyDictionary<string, string> parameters, string folder)

@@ -28,12 +28,8 @@ public static class ModelFolder
             if (File.Exists(Path.Combine(from, name)) && Path.GetFullPath(from) != Path.GetFullPath(folder)) File.Copy(Path.Combine(from, name), Path.Combine(folder, name), overwrite: true);
     }
 
-    /// <summary>Writes a JSON file to a temporary name, then moves it.</summary>
-    internal static void WriteJson(string path, JsonNode json)
-    {
-        File.WriteAllText(path + ".tmp", json.ToJsonString(new JsonSerializerOptions { WriteIndented = true, NewLine = "\n" }) + "\n");
-        File.Move(path + ".tmp", path, overwrite: true);
-    }
+    /// <summary>Writes a JSON file as Python's tools do: two spaces, a newline at the end.</summary>
+    internal static void WriteJson(string path, JsonNode json) => Runtime.WholeFile.Write(path, json.ToJsonString(new JsonSerializerOptions { WriteIndented = true, NewLine = "\n" }) + "\n");
 
     private static JsonObject ConfigOf(LanguageModel model, IReadOnlyList<string>? labels, ScalarType? type, IReadOnlyDictionary<string, JsonNode?>? extra)
     {

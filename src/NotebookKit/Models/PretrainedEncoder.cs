@@ -9,12 +9,13 @@ namespace NotebookKit.Models;
 public sealed record PretrainedEncoder(string Folder, ConfigJson Config, Tokenizer Tokenizer)
 {
     /// <summary>Reads configuration and tokenizer, and checks that they belong together; weights are read when a model is built.</summary>
-    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    /// <param name="idOrFolder">A folder, or a hub id such as <c>sentence-transformers/all-MiniLM-L6-v2</c>.</param>
+    /// <exception cref="DirectoryNotFoundException">It is nowhere; the message lists where was looked.</exception>
     /// <exception cref="InvalidDataException">A file is malformed, the architecture is unknown, or the vocabulary does not fit the weights.</exception>
-    public static PretrainedEncoder Open(string folder)
+    public static PretrainedEncoder Open(string idOrFolder)
     {
-        if (!Directory.Exists(folder)) throw new DirectoryNotFoundException($"No model folder at '{Path.GetFullPath(folder)}'.");
-        var (config, tokenizer) = (PretrainedModel.Open(folder).Config, Tokenizer.Load(folder));
+        var model = PretrainedModel.Open(idOrFolder);
+        var (folder, config, tokenizer) = (model.Folder, model.Config, Tokenizer.Load(model.Folder));
         var rows = config.Int("vocab_size");
         if (tokenizer.VocabularySize > rows)
             throw new InvalidDataException($"'{folder}': tokenizer.json has {tokenizer.VocabularySize:N0} ids, the weights have rows for {rows:N0} (config.json). "

@@ -21,7 +21,7 @@ public sealed class FillMask : IDisposable
     /// <exception cref="InvalidDataException">The folder's weights hold no such head.</exception>
     public static FillMask Load(string idOrFolder)
     {
-        var encoder = PretrainedEncoder.Open(Directory.Exists(idOrFolder) ? idOrFolder : Checkpoints.ModelCache.Find(idOrFolder));
+        var encoder = PretrainedEncoder.Open(idOrFolder);
         var model = PretrainedModel.Open(encoder.Folder).Load(out var report, new HeadSettings(ModelHead.MaskedLM));
         if (report.Missing.Count == 0 && model is EncoderModel filler) return new FillMask(filler, encoder.Tokenizer);
         model.Dispose();

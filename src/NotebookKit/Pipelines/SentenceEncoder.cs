@@ -25,7 +25,7 @@ public sealed class SentenceEncoder : IDisposable
     public static SentenceEncoder Load(string idOrFolder, int maximumLength = 256)
     {
         MatrixProducts.UseOneDnn();
-        var encoder = PretrainedEncoder.Open(Directory.Exists(idOrFolder) ? idOrFolder : Checkpoints.ModelCache.Find(idOrFolder));
+        var encoder = PretrainedEncoder.Open(idOrFolder);
         var model = encoder.LoadEncoder();
         return new SentenceEncoder(model, encoder.Tokenizer, Math.Min(maximumLength, model.MaximumPositions));
     }

@@ -138,20 +138,13 @@ public sealed class EncoderPretraining(PretrainingRecipe recipe, string workFold
     {
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), model.Stored().Select(s => KeyValuePair.Create(s.Name, s.Value)), torch.ScalarType.BFloat16);
         tokenizer.Save(folder);
-        WriteJson(Path.Combine(folder, "config.json"), config.ToJson("BertForMaskedLM"));
+        Models.ModelFolder.WriteJson(Path.Combine(folder, "config.json"), config.ToJson("BertForMaskedLM"));
         // sentence-transformers' own files, so that it reads the folder as it is.
-        WriteJson(Path.Combine(folder, "modules.json"), new JsonArray(
+        Models.ModelFolder.WriteJson(Path.Combine(folder, "modules.json"), new JsonArray(
             new JsonObject { ["idx"] = 0, ["name"] = "0", ["path"] = "", ["type"] = "sentence_transformers.models.Transformer" },
             new JsonObject { ["idx"] = 1, ["name"] = "1", ["path"] = "1_Pooling", ["type"] = "sentence_transformers.models.Pooling" }));
-        WriteJson(Path.Combine(folder, "1_Pooling", "config.json"), new JsonObject { ["word_embedding_dimension"] = config.HiddenSize, ["pooling_mode_mean_tokens"] = true });
+        Models.ModelFolder.WriteJson(Path.Combine(folder, "1_Pooling", "config.json"), new JsonObject { ["word_embedding_dimension"] = config.HiddenSize, ["pooling_mode_mean_tokens"] = true });
     }
 
-    private static void WriteJson(string path, JsonNode json) => WriteText(path, json.ToJsonString(new JsonSerializerOptions { WriteIndented = true, NewLine = "\n" }));
-
-    private static void WriteText(string path, string text)
-    {
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        File.WriteAllText(path + ".tmp", text.TrimEnd('\n') + "\n");
-        File.Move(path + ".tmp", path, overwrite: true);
-    }
+    private static void WriteText(string path, string text) => WholeFile.Write(path, text.TrimEnd('\n') + "\n");
 }

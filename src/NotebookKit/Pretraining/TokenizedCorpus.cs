@@ -1,3 +1,4 @@
+using NotebookKit.Runtime;
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
@@ -76,15 +77,13 @@ public sealed class TokenizedCorpus
                 for (var i = from; i < from + count; i++) tokens.Add((ushort)passage[i]);
                 starts.Add(tokens.Count);
             }
-        var temporary = cache + ".tmp";
-        using (var file = File.Create(temporary))
-        using (var writer = new BinaryWriter(file))
+        WholeFile.Write(cache, file =>
         {
+            using var writer = new BinaryWriter(file, System.Text.Encoding.UTF8, leaveOpen: true);
             writer.Write(starts.Count);
             writer.Write(tokens.Count);
             writer.Write(MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(starts)));
             writer.Write(MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(tokens)));
-        }
-        File.Move(temporary, cache, overwrite: true);
+        });
     }
 }

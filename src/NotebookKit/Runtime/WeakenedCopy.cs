@@ -24,10 +24,7 @@ internal static class WeakenedCopy
 
         if (Weaken(bytes, version) == 0)
             throw new DllNotFoundException($"{library} could not be loaded, and it does not ask for {version}, the one need this kit knows how to lift.");
-        Directory.CreateDirectory(folder);
-        var temporary = $"{target}.{Environment.ProcessId}.tmp";
-        File.WriteAllBytes(temporary, bytes);
-        File.Move(temporary, target, overwrite: true);
+        WholeFile.Write(target, bytes);
         return target;
     }
 

@@ -52,25 +52,31 @@ internal sealed class Evaluator
         return Flow.On;
     }
 
-    private Flow Scoped(IReadOnlyList<Node> body, Action<Frame>? prepare = null)
+    private Flow Scoped(IReadOnlyList<Node> body, Action<Frame>? prepare = null) => Scoped(() =>
+    {
+        prepare?.Invoke(_frame);
+        return Body(body);
+    });
+
+    /// <summary>Runs with names of its own.</summary>
+    private T Scoped<T>(Func<T> run)
     {
         var outer = _frame;
         _frame = new Frame(outer);
-        try
-        {
-            prepare?.Invoke(_frame);
-            return Body(body);
-        }
+        try { return run(); }
         finally { _frame = outer; }
     }
 
-    private string Captured(IReadOnlyList<Node> body, Action<Frame>? prepare = null)
+    private string Captured(IReadOnlyList<Node> body, Action<Frame>? prepare = null) => Captured(() => Scoped(body, prepare));
+
+    /// <summary>What a run would have written.</summary>
+    private string Captured(Func<Flow> run)
     {
         var outer = _output;
         _output = new StringBuilder();
         try
         {
-            _ = Scoped(body, prepare);
+            _ = run();
             return _output.ToString();
         }
         finally { _output = outer; }
@@ -117,37 +123,18 @@ internal sealed class Evaluator
 
     private Flow Loop(For loop, object? over, int depth)
     {
-        if (over is Undefined { } u && loop.Over is not NameOf && u.Message.Length == 0) return Flow.On;
         if (depth > MostDepth) throw new JinjaException("RecursionError", "maximum recursion depth exceeded");
         var items = Python.Iterate(over);
         if (loop.Where is not null)
         {
-            items = [.. items.Where(item =>
+            items = [.. items.Where(item => Scoped(() =>
             {
-                var keep = false;
-                var outer = _frame;
-                _frame = new Frame(outer);
-                try
-                {
-                    Assign(loop.Target, item);
-                    keep = Python.Truth(Value(loop.Where));
-                }
-                finally { _frame = outer; }
-                return keep;
-            })];
+                Assign(loop.Target, item);
+                return Python.Truth(Value(loop.Where));
+            }))];
         }
         if (items.Count == 0) return Scoped(loop.Else);
-        var context = new LoopContext(items, depth, inner =>
-        {
-            var outer = _output;
-            _output = new StringBuilder();
-            try
-            {
-                Loop(loop, inner, depth + 1);
-                return _output.ToString();
-            }
-            finally { _output = outer; }
-        }, loop.Recursive);
+        var context = new LoopContext(items, depth, inner => Captured(() => Loop(loop, inner, depth + 1)), loop.Recursive);
         for (var i = 0; i < items.Count; i++)
         {
             Step(loop);
