@@ -25,6 +25,21 @@ public sealed class ConformanceTests
     }
 
     [Fact]
+    public void Every_shared_optimiser_schedule_and_loss_equals_the_reference() => AllPass(Path.Combine(ToolFixture.RequireShared("reference"), "training"));
+
+    [Fact]
+    public void A_wrong_rate_fails_and_an_unknown_optimiser_is_skipped()
+    {
+        using var folder = new ToolFixture();
+        File.WriteAllText(folder.PathOf("cases.json"), """
+            [{"name":"good","inputs":{},"params":{"schedule":"linear","num_warmup_steps":1,"num_training_steps":3},"expected":{"lr":[0,1,0.5]},"source":"by hand"},
+             {"name":"bad","inputs":{},"params":{"schedule":"linear","num_warmup_steps":1,"num_training_steps":3},"expected":{"lr":[0,1,0.4]},"source":"by hand"},
+             {"name":"new","inputs":{},"params":{"optimizer":"shampoo","dtype":"float32"},"expected":{},"source":"none"}]
+            """);
+        Assert.Equal([Verdict.Passed, Verdict.Failed, Verdict.Skipped], Conformer.Run(folder.Folder).Select(o => o.Outcome.Verdict));
+    }
+
+    [Fact]
     public void A_changed_weight_fails_and_an_unknown_case_is_skipped()
     {
         using var folder = new ToolFixture();

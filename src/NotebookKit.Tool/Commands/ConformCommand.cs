@@ -8,8 +8,8 @@ internal static class ConformCommand
 {
     public static Command Create()
     {
-        var folder = new Argument<string>("folder") { Description = "A folder of golden files, at any depth: checkpoints, variants, trained models, published shapes, tokenizers, chat templates." };
-        var command = new Command("conform", "Check the kit against a reference implementation's outputs: logits, losses, gradients, generated tokens, parameter shapes, token ids and offsets, rendered chats.") { folder };
+        var folder = new Argument<string>("folder") { Description = "A folder of golden files, at any depth: checkpoints, variants, trained models, published shapes, tokenizers, chat templates, training." };
+        var command = new Command("conform", "Check the kit against a reference implementation's outputs: logits, losses, gradients, generated tokens, parameter shapes, token ids and offsets, rendered chats, optimisers, schedules, losses.") { folder };
         command.SetAction(result => Run(result.GetValue(folder)!));
         return command;
     }

@@ -18,9 +18,10 @@ internal static class Conformer
             var place = Path.GetRelativePath(root, folder);
             foreach (var outcome in Folder(folder)) yield return (place == "." ? Path.GetFileName(Path.GetFullPath(folder)) : place, outcome);
             foreach (var file in Directory.EnumerateFiles(folder, "*.json").Order(StringComparer.Ordinal))
-                if (Shapes(file) is { } outcome) yield return (place, outcome);
+                foreach (var outcome in Cases(file)) yield return (place, outcome);
         }
-        if (File.Exists(root) && Shapes(root) is { } one) yield return (Path.GetFileName(root), one);
+        if (File.Exists(root))
+            foreach (var outcome in Cases(root)) yield return (Path.GetFileName(root), outcome);
     }
 
     private static IEnumerable<Outcome> Folder(string folder)
@@ -48,17 +49,21 @@ internal static class Conformer
         foreach (var outcome in outcomes) yield return outcome;
     }
 
-    private static Outcome? Shapes(string file)
+    /// <summary>A file that holds cases itself: shapes of a published model, or a list of training cases.</summary>
+    private static IEnumerable<Outcome> Cases(string file)
     {
-        if (new FileInfo(file).Length > 50_000_000) return null;
+        if (new FileInfo(file).Length > 50_000_000) return [];
         try
         {
             using var json = JsonDocument.Parse(File.ReadAllText(file));
-            return PublishedCases.IsOne(json.RootElement) ? PublishedCases.Run(file, json.RootElement) : null;
+            if (PublishedCases.IsOne(json.RootElement)) return [PublishedCases.Run(file, json.RootElement)];
+            if (!TrainingCases.IsOne(json.RootElement)) return [];
+            var cases = json.RootElement.Clone();
+            return Safely(() => TrainingCases.Run(cases));
         }
         catch (JsonException)
         {
-            return null;   // another tool's file; what is ours says so by its fields
+            return [];   // another tool's file; what is ours says so by its fields
         }
     }
 

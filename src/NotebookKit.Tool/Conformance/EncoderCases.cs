@@ -1,3 +1,4 @@
+using NotebookKit.Optimizers;
 using TorchSharp;
 using NotebookKit.Models;
 using NotebookKit.Training;
@@ -88,7 +89,7 @@ internal sealed class EncoderCases(PretrainedModel folder, Golden golden)
     private IEnumerable<Deviation> Trained(System.Text.Json.JsonElement settings, string problem)
     {
         using var model = folder.Load();
-        using var optimizer = new AdamW(model.named_parameters(), new AdamWSettings { WeightDecay = 0.01, ClipNorm = 1 });
+        using var optimizer = new Optimizer(model.named_parameters(), new AdamWSettings { WeightDecay = 0.01, ClipNorm = 1 });
         var (losses, norms, rates) = (settings.GetProperty("losses"), settings.GetProperty("grad_norms"), settings.GetProperty("lrs"));
         for (var step = 0; step < losses.GetArrayLength(); step++)
         {

@@ -1,3 +1,5 @@
+using NotebookKit.Optimizers;
+using NotebookKit.Schedules;
 using System.Diagnostics;
 using NotebookKit.Checkpoints;
 using NotebookKit.Data;
@@ -75,8 +77,8 @@ public sealed class MaskedLMPretrainer(BertConfig config, MaskedLMSettings setti
         var model = start ?? Bert.Fresh(config with { HiddenDropout = 0, AttentionDropout = 0 }, new HeadSettings(ModelHead.MaskedLM), new DropoutMask(settings.Seed));
         model.UseBFloat16();
         var trained = model.named_parameters().ToArray();
-        using var optimizer = new AdamW(trained, new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
-        var schedule = new LinearWarmup((int)(settings.WarmupShare * settings.Steps), settings.Steps);
+        using var optimizer = new Optimizer(trained, new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
+        var schedule = new LinearSchedule((int)(settings.WarmupShare * settings.Steps), settings.Steps);
         var checkpoint = new PretrainingCheckpoint(checkpointFolder);
         var (tokens, curve) = checkpoint.TryRestore(optimizer, trained);
 
@@ -131,7 +133,7 @@ public sealed class MaskedLMPretrainer(BertConfig config, MaskedLMSettings setti
     private static Tensor At(Bert model, EncoderInputs inputs, long[] places) =>
         model.VocabularyLogits(model.Encode(inputs).view(-1, model.Width).index_select(0, tensor(places))).to(ScalarType.Float32);
 
-    private double Step(Bert model, AdamW optimizer, int[][] rows, double rate)
+    private double Step(Bert model, Optimizer optimizer, int[][] rows, double rate)
     {
         using var scope = NewDisposeScope();
         var (batch, places, targets) = Mask(rows, new Random(Draws(optimizer.Steps)));

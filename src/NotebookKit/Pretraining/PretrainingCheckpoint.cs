@@ -1,3 +1,5 @@
+using NotebookKit.Optimizers;
+using NotebookKit.Schedules;
 using System.Text.Json;
 using NotebookKit.Checkpoints;
 using NotebookKit.Training;
@@ -11,7 +13,7 @@ internal sealed class PretrainingCheckpoint(string folder)
 {
     private string FilePath => Path.Combine(folder, "checkpoint.safetensors");
 
-    public void Save(AdamW optimizer, IEnumerable<(string Name, Parameter Parameter)> trained, long tokens, IReadOnlyList<PretrainingPoint> curve) =>
+    public void Save(Optimizer optimizer, IEnumerable<(string Name, Parameter Parameter)> trained, long tokens, IReadOnlyList<PretrainingPoint> curve) =>
         SafetensorsWriter.Write(FilePath,
             trained.Select(p => KeyValuePair.Create("model." + p.Name, (Tensor)p.Parameter))
                 .Concat(optimizer.State.Select(s => KeyValuePair.Create("optimizer." + s.Key, s.Value))),
@@ -22,7 +24,7 @@ internal sealed class PretrainingCheckpoint(string folder)
                 ["curve"] = JsonSerializer.Serialize(curve),
             });
 
-    public (long Tokens, List<PretrainingPoint> Curve) TryRestore(AdamW optimizer, IEnumerable<(string Name, Parameter Parameter)> trained)
+    public (long Tokens, List<PretrainingPoint> Curve) TryRestore(Optimizer optimizer, IEnumerable<(string Name, Parameter Parameter)> trained)
     {
         if (!File.Exists(FilePath)) return (0, []);
         using var file = SafetensorsFile.Open(FilePath);

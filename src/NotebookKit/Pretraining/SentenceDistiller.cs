@@ -1,3 +1,5 @@
+using NotebookKit.Optimizers;
+using NotebookKit.Schedules;
 using System.Diagnostics;
 using NotebookKit.Data;
 using NotebookKit.Models;
@@ -58,8 +60,8 @@ public sealed class SentenceDistiller(DistillationSettings settings, Bert studen
         student.train();
         // The encoder alone; a head that stands on it stays as it is.
         var trained = student.named_parameters().Where(p => p.name.StartsWith(student.BasePrefix, StringComparison.Ordinal)).Select(p => (p.name[student.BasePrefix.Length..], p.parameter)).ToArray();
-        using var optimizer = new AdamW(trained, new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
-        var schedule = new LinearWarmup((int)(settings.WarmupShare * settings.Steps), settings.Steps);
+        using var optimizer = new Optimizer(trained, new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
+        var schedule = new LinearSchedule((int)(settings.WarmupShare * settings.Steps), settings.Steps);
         var checkpoint = new PretrainingCheckpoint(checkpointFolder);
         var (tokens, curve) = checkpoint.TryRestore(optimizer, trained);
 

@@ -1,3 +1,5 @@
+using NotebookKit.Optimizers;
+
 namespace NotebookKit.Training;
 
 /// <summary>What part of a model is trained.</summary>
@@ -40,7 +42,7 @@ public sealed record FinetuneSettings
     public double WarmupShare { get; init; } = 0.1;
 
     /// <summary>Optimiser constants; the defaults decay weights by 0.01 and clip gradients at norm 1.</summary>
-    public AdamWSettings Optimizer { get; init; } = new();
+    public OptimizerSettings Optimizer { get; init; } = new AdamWSettings();
 
     /// <summary>Inverse strength of the penalty of the linear probe, above 0. Default 10.</summary>
     public double ProbeC { get; init; } = 10;

@@ -1,3 +1,4 @@
+using NotebookKit.Schedules;
 using System.Diagnostics;
 using NotebookKit.Baselines;
 using NotebookKit.Data;
@@ -52,7 +53,7 @@ public sealed class Finetuner(FinetuneSettings settings)
         var (lengths, labels) = (Array.ConvertAll(rows, r => r.Length), train.LabelIds());
         var stepsPerEpoch = (rows.Length + settings.BatchSize - 1) / settings.BatchSize;
         var total = stepsPerEpoch * settings.Epochs;
-        var schedule = new LinearWarmup((int)Math.Round(settings.WarmupShare * total), total);
+        var schedule = new LinearSchedule((int)Math.Round(settings.WarmupShare * total), total);
         if (validation is not null && settings.HeadStart == HeadStart.LinearProbe) (bestLoss, bestAccuracy) = Measure(classifier, validation);
         using var step = new TrainStep(classifier, settings.Optimizer);
         var stopped = false;

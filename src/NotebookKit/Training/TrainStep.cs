@@ -1,3 +1,4 @@
+using NotebookKit.Optimizers;
 using NotebookKit.Data;
 using NotebookKit.Models;
 using NotebookKit.Pipelines;
@@ -11,13 +12,13 @@ namespace NotebookKit.Training;
 public sealed class TrainStep : IDisposable
 {
     private readonly TextClassifier _classifier;
-    private readonly AdamW _optimizer;
+    private readonly Optimizer _optimizer;
 
     /// <summary>A step over all parameters of a classifier that ask for gradients.</summary>
-    public TrainStep(TextClassifier classifier, AdamWSettings settings)
+    public TrainStep(TextClassifier classifier, OptimizerSettings settings)
     {
         _classifier = classifier;
-        _optimizer = new AdamW(classifier.Model.named_parameters(), settings);
+        _optimizer = new Optimizer(classifier.Model.named_parameters(), settings);
     }
 
     /// <summary>Takes one step and returns the batch's mean cross-entropy before it, in nats.</summary>

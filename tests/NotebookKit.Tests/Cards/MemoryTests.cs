@@ -1,3 +1,4 @@
+using NotebookKit.Optimizers;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using NotebookKit.Cards;
@@ -40,7 +41,7 @@ public sealed class MemoryTests
         var config = new ConfigJson(name, (JsonObject)JsonNode.Parse(Configs[name])!);
         var estimate = ArchitectureCard.Of(config, name, Costs).Memory;
         LanguageModel? model = null;
-        AdamW? optimizer = null;
+        Optimizer? optimizer = null;
         try
         {
             var load = Peak(() => model = Build(config));
@@ -55,7 +56,7 @@ public sealed class MemoryTests
             var finetune = load + Peak(() =>
             {
                 model!.train();
-                optimizer = new AdamW(model.named_parameters());
+                optimizer = new Optimizer(model.named_parameters());
                 for (var step = 0; step < 2; step++)
                 {
                     using var scope = NewDisposeScope();
@@ -84,7 +85,7 @@ public sealed class MemoryTests
         foreach (var (_, parameter) in model.named_parameters()) (parameter.grad, parameter.requires_grad) = (null, false);
         var layers = model.modules().OfType<IAdaptable>().ToArray();
         var adapters = new List<LowRank>();
-        AdamW? optimizer = null;
+        Optimizer? optimizer = null;
         try
         {
             return Peak(() =>
@@ -95,7 +96,7 @@ public sealed class MemoryTests
                     layer.Adapter = adapters[^1];
                 }
                 model.train();
-                optimizer = new AdamW(adapters.SelectMany((a, i) => new[] { ($"{i}.a", a.Down), ($"{i}.b", a.Up) }));
+                optimizer = new Optimizer(adapters.SelectMany((a, i) => new[] { ($"{i}.a", a.Down), ($"{i}.b", a.Up) }));
                 for (var step = 0; step < 2; step++)
                 {
                     using var scope = NewDisposeScope();
