@@ -22,7 +22,7 @@ internal static class TokeniseBenchmark
         string[] intents = [.. DatasetCatalog.Load("support-intents").Train.Texts];
         var lines = File.Exists(plays) ? File.ReadAllText(plays).Split("\n\n").Select(p => p + "\n\n").ToArray() : intents;
         var megabytes = lines.Sum(l => Encoding.UTF8.GetByteCount(l)) / 1e6;
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Cpu()}; {(File.Exists(plays) ? "tinyshakespeare" : "support-intents")}, {megabytes:F2} MB in {lines.Length:N0} texts; best of {Rounds}, one thread"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Machine.Cpu}; {(File.Exists(plays) ? "tinyshakespeare" : "support-intents")}, {megabytes:F2} MB in {lines.Length:N0} texts; best of {Rounds}, one thread"));
 
         var gpt2 = Path.Combine(shared, "reference", "tokenizers", "gpt2");
         var wordPiece = RepositoryFolder.Data("models", "pocket-encoder");
@@ -76,7 +76,4 @@ internal static class TokeniseBenchmark
     private static void Show(string name, double seconds, double? baseline, double megabytes) =>
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name,-38} {megabytes / seconds,6:F1} MB/s")
             + (baseline is { } b ? string.Create(CultureInfo.InvariantCulture, $"   Microsoft.ML.Tokenizers {megabytes / b,6:F1} MB/s   ratio {b / seconds:F2}") : ""));
-
-    private static string Cpu() => OperatingSystem.IsLinux()
-        ? File.ReadLines("/proc/cpuinfo").FirstOrDefault(l => l.StartsWith("model name", StringComparison.Ordinal))?.Split(':')[^1].Trim() ?? "unknown CPU" : System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture.ToString();
 }

@@ -1,0 +1,111 @@
+using System.Diagnostics;
+using System.Globalization;
+using NotebookKit.Models;
+using NotebookKit.Models.Encoders;
+using NotebookKit.Models.Layers;
+using NotebookKit.Optimizers;
+using NotebookKit.Runtime;
+using TorchSharp;
+using static TorchSharp.torch;
+using F = TorchSharp.torch.nn.functional;
+
+namespace NotebookKit.Benchmarks;
+
+/// <summary>The shape of an encoder and of its batches.</summary>
+internal sealed record StepShape(int Layers, int Width, int Batch, int Length, int Vocabulary = 30_522)
+{
+    public int Heads => Width / 64;
+
+    public override string ToString() => $"{Layers}×{Width}, {Batch} × {Length}";
+}
+
+/// <summary>One training step: forward, loss, backward, AdamW, with dropout 0.1. Rounds of all are interleaved, and the best of each counts, so that a noisy neighbour hits all alike.</summary>
+internal static class StepBenchmark
+{
+    private static readonly StepShape[] Shapes = [new(4, 256, 16, 64), new(4, 256, 32, 128), new(6, 512, 16, 64), new(6, 768, 16, 64)];
+
+    public static int Run(bool quick, int rounds)
+    {
+        TorchRuntime.EnsureLoaded();
+        set_num_threads(Environment.ProcessorCount);
+        Console.WriteLine($"{Machine.Cpu}, {get_num_threads()} threads; milliseconds a step, best of {rounds} interleaved rounds; baseline: TorchSharp eager with its own AdamW");
+        var last = "";
+        foreach (var shape in quick ? Shapes[..1] : Shapes)
+        {
+            using var eager = Eager(shape);
+            using var fp32 = Kit(shape, ScalarType.Float32);
+            using var bf16 = Kit(shape, ScalarType.BFloat16);
+            var best = Best(rounds, eager, fp32, bf16);
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{shape,-18} eager {best[0],7:F1}   fp32 {best[1],7:F1}  {best[0] / best[1]:F2}x   bf16 {best[2],7:F1}  {best[0] / best[2]:F2}x"));
+            if (last.Length == 0) last = string.Create(CultureInfo.InvariantCulture, $"step ratio fp32 {best[0] / best[1]:F2} bf16 {best[0] / best[2]:F2}");
+        }
+        Console.WriteLine(last);
+        return 0;
+    }
+
+    private static double[] Best(int rounds, params Contender[] contenders)
+    {
+        foreach (var contender in contenders)
+            for (var i = 0; i < 3; i++) contender.Step();
+        var best = contenders.Select(_ => double.MaxValue).ToArray();
+        for (var round = 0; round < rounds; round++)
+            for (var c = 0; c < contenders.Length; c++)
+            {
+                contenders[c].Prepare();
+                contenders[c].Step();
+                var clock = Stopwatch.StartNew();
+                contenders[c].Step();
+                best[c] = Math.Min(best[c], clock.Elapsed.TotalMilliseconds);
+            }
+        return best;
+    }
+
+    private static Contender Eager(StepShape shape)
+    {
+        MatrixProducts.UseOneDnn(false);
+        var model = new EagerEncoder(shape);
+        model.train();
+        var optimizer = optim.AdamW(model.parameters(), 2e-5);
+        var (ids, labels) = Data(shape);
+        return new Contender(() => MatrixProducts.UseOneDnn(false), () =>
+        {
+            using var scope = NewDisposeScope();
+            optimizer.zero_grad();
+            F.cross_entropy(model.forward(ids), labels).backward();
+            optimizer.step();
+        }, model, optimizer, ids, labels);
+    }
+
+    private static Contender Kit(StepShape shape, ScalarType type)
+    {
+        var config = new BertConfig { VocabularySize = shape.Vocabulary, HiddenSize = shape.Width, Layers = shape.Layers, Heads = shape.Heads, IntermediateSize = 4 * shape.Width, AttentionDropout = 0 };
+        var build = new ModelBuilder(new DropoutMask(), type);
+        var model = new Bert(new ConfigJson("benchmark", config.ToJson("BertForSequenceClassification", ["a", "b"])), new HeadSettings(ModelHead.SequenceClassification, 2), build);
+        build.Initialise();
+        model.train();
+        var optimizer = new Optimizer(model.named_parameters());
+        var (ids, labels) = Data(shape);
+        return new Contender(() => MatrixProducts.UseOneDnn(), () =>
+        {
+            using var scope = NewDisposeScope();
+            using var inputs = new EncoderInputs(ids);
+            F.cross_entropy(model.forward(inputs).to(ScalarType.Float32), labels).backward();
+            optimizer.Step(2e-5);
+        }, model, optimizer, ids, labels);
+    }
+
+    private static (Tensor Ids, Tensor Labels) Data(StepShape shape) =>
+        (randint(0, shape.Vocabulary, [shape.Batch, shape.Length], dtype: ScalarType.Int64), randint(0, 2, [shape.Batch], dtype: ScalarType.Int64));
+
+    private sealed class Contender(Action prepare, Action step, params IDisposable[] owned) : IDisposable
+    {
+        public Action Prepare => prepare;
+
+        public Action Step => step;
+
+        public void Dispose()
+        {
+            foreach (var one in owned) one.Dispose();
+        }
+    }
+}
