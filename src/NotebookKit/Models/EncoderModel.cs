@@ -33,8 +33,16 @@ public abstract class EncoderModel : LanguageModel
     /// <summary>Logits over the vocabulary for hidden states (…, D).</summary>
     public abstract Tensor VocabularyLogits(Tensor hidden);
 
+    /// <summary>Whether a classifier that reads the first token alone has the last layer computed for that token alone. The result is the same, for about five sixths of the layer's work less.
+    /// Default <c>true</c>.</summary>
+    public bool ShortensLastLayer { get; set; } = true;
+
+    /// <summary>Hidden states of the last layer at the first token, (B, 1, D); an architecture that cannot do with less gives all tokens.</summary>
+    private protected virtual Tensor EncodeFirst(EncoderInputs inputs) => Encode(inputs);
+
     /// <summary>What comes out of the head: hidden states (B, T, D), class logits (B, C) or (B, T, C), or vocabulary logits (B, T, V).</summary>
-    public Tensor forward(EncoderInputs inputs) => Predict(Encode(inputs), inputs);
+    public Tensor forward(EncoderInputs inputs) =>
+        Predict(ShortensLastLayer && Head is { Head: ModelHead.SequenceClassification, Pooling: Pooling.Pooler } ? EncodeFirst(inputs) : Encode(inputs), inputs);
 
     /// <summary>The head alone, on hidden states (B, T, D).</summary>
     public Tensor Predict(Tensor hidden, EncoderInputs inputs) => Head.Head switch

@@ -1,4 +1,5 @@
 using NotebookKit.Optimizers;
+using NotebookKit.Schedules;
 
 namespace NotebookKit.Training;
 
@@ -41,6 +42,24 @@ public sealed record FinetuneSettings
     /// <summary>Share of the steps on which the rate rises from 0, in [0, 1). Default 0.1.</summary>
     public double WarmupShare { get; init; } = 0.1;
 
+    /// <summary>How the rate goes over the run. Default <see cref="ScheduleShape.Linear"/>.</summary>
+    public ScheduleShape Schedule { get; init; }
+
+    /// <summary>Factor on the rate from a layer to the one below, in (0, 1]; 1 is the same rate for all. 0.95 is usual (Sun et al. 2019). Default 1.</summary>
+    public double LayerDecay { get; init; } = 1;
+
+    /// <summary>Examples in memory at a time, at least 1; a step of more comes in parts, and its gradients add up to the same. <c>null</c> takes a batch in one piece. Default <c>null</c>.</summary>
+    public int? MicroBatchSize { get; init; }
+
+    /// <summary>What is minimised. Default cross-entropy.</summary>
+    public ClassificationObjective Objective { get; init; } = new();
+
+    /// <summary>Decay of a moving average of the weights, in [0, 1); the average is what is measured and kept. 0 is none. Default 0.</summary>
+    public double AverageDecay { get; init; }
+
+    /// <summary>Where the run keeps what it can go on from; <c>null</c> keeps nothing. Default <c>null</c>.</summary>
+    public CheckpointSettings? Checkpoints { get; init; }
+
     /// <summary>Optimiser constants; the defaults decay weights by 0.01 and clip gradients at norm 1.</summary>
     public OptimizerSettings Optimizer { get; init; } = new AdamWSettings();
 
@@ -63,6 +82,12 @@ public sealed record FinetuneSettings
         ArgumentOutOfRangeException.ThrowIfNegative(WarmupShare);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(WarmupShare, 1);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(ProbeC);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(LayerDecay);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(LayerDecay, 1);
+        ArgumentOutOfRangeException.ThrowIfNegative(AverageDecay);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(AverageDecay, 1);
+        if (MicroBatchSize is < 1) throw new ArgumentOutOfRangeException(nameof(MicroBatchSize), MicroBatchSize, "MicroBatchSize is at least 1 example, or null.");
+        Objective.Validate();
         if (Patience is < 1) throw new ArgumentOutOfRangeException(nameof(Patience), Patience, "Patience is at least 1 epoch, or null.");
     }
 }

@@ -5,13 +5,16 @@ namespace NotebookKit.Training;
 /// <summary>A copy of a model's weights to go back to.</summary>
 internal sealed class WeightSnapshot : IDisposable
 {
-    private readonly (Tensor Live, Tensor Copy)[] _pairs;
+    private readonly (string Name, Tensor Live, Tensor Copy)[] _pairs;
 
     public WeightSnapshot(nn.Module model)
     {
         using var noGradient = no_grad();
-        _pairs = [.. model.parameters().Select(p => ((Tensor)p, p.detach().clone().DetachFromDisposeScope()))];
+        _pairs = [.. model.named_parameters().Select(p => (p.name, (Tensor)p.parameter, p.parameter.detach().clone().DetachFromDisposeScope()))];
     }
+
+    /// <summary>The copies by name, for checkpoints.</summary>
+    public IEnumerable<KeyValuePair<string, Tensor>> State => _pairs.Select(p => KeyValuePair.Create(p.Name, p.Copy));
 
     /// <summary>Copies the weights as they are now.</summary>
     public void Take() => Copy(p => (p.Live, p.Copy));
@@ -21,7 +24,7 @@ internal sealed class WeightSnapshot : IDisposable
 
     public void Dispose()
     {
-        foreach (var (_, copy) in _pairs) copy.Dispose();
+        foreach (var (_, _, copy) in _pairs) copy.Dispose();
     }
 
     private void Copy(Func<(Tensor Live, Tensor Copy), (Tensor From, Tensor To)> direction)
@@ -29,7 +32,7 @@ internal sealed class WeightSnapshot : IDisposable
         using var noGradient = no_grad();
         foreach (var pair in _pairs)
         {
-            var (from, to) = direction(pair);
+            var (from, to) = direction((pair.Live, pair.Copy));
             to.copy_(from);
         }
     }

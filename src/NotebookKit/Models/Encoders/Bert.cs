@@ -108,6 +108,12 @@ public sealed class Bert : EncoderModel
         return _encoder.forward(inputs.Ids, inputs.Bias, inputs.Segments);
     }
 
+    private protected override Tensor EncodeFirst(EncoderInputs inputs)
+    {
+        CheckLength(inputs.Ids);
+        return _encoder.forward(inputs.Ids, inputs.Bias, inputs.Segments, firstOnly: true);
+    }
+
     private protected override Tensor PoolForClassifier(Tensor hidden, EncoderInputs inputs) =>
         _classification is not null ? _classification.Features(Drop(hidden.select(1, 0), _classifierDropout)) : _encoder.Pool(hidden);
 
@@ -136,10 +142,10 @@ internal sealed class BertModel : nn.Module
 
     public Parameter WordEmbeddings => embeddings.word_embeddings.weight;
 
-    public Tensor forward(Tensor ids, Tensor? bias, Tensor? segments)
+    public Tensor forward(Tensor ids, Tensor? bias, Tensor? segments, bool firstOnly = false)
     {
         var x = embeddings.forward(ids, segments);                                             // (B, T, E)
-        return encoder.forward(embeddings_project is null ? x : embeddings_project.forward(x), bias);
+        return encoder.forward(embeddings_project is null ? x : embeddings_project.forward(x), bias, firstOnly);
     }
 
     public Tensor Pool(Tensor hidden) => pooler!.forward(hidden);
@@ -198,10 +204,11 @@ internal sealed class BertEncoder : nn.Module
         RegisterComponents();
     }
 
-    public Tensor forward(Tensor x, Tensor? bias)
+    /// <summary>(B, T, D) to (B, T, D), or to (B, 1, D): the last layer at the first token alone.</summary>
+    public Tensor forward(Tensor x, Tensor? bias, bool firstOnly)
     {
         x = x.to(layer[0].DataType);
-        foreach (var l in layer) x = LayerScope.Next(x, h => l.forward(h, bias));
+        foreach (var l in layer) x = LayerScope.Next(x, h => l.forward(h, bias, firstOnly && ReferenceEquals(l, layer[^1])));
         return x;
     }
 }
@@ -222,9 +229,9 @@ internal sealed class BertLayer : nn.Module
 
     public ScalarType DataType => intermediate.dense.weight.dtype;
 
-    public Tensor forward(Tensor x, Tensor? bias)
+    public Tensor forward(Tensor x, Tensor? bias, bool firstOnly)
     {
-        x = attention.forward(x, bias);
+        x = attention.forward(x, firstOnly ? x.narrow(1, 0, 1) : x, bias);
         return output.forward(intermediate.forward(x), x);
     }
 }
@@ -241,7 +248,7 @@ internal sealed class BertAttention : nn.Module
         RegisterComponents();
     }
 
-    public Tensor forward(Tensor x, Tensor? bias) => output.forward(self.forward(x, bias), x);
+    public Tensor forward(Tensor x, Tensor asking, Tensor? bias) => output.forward(self.forward(x, asking, bias), asking);
 }
 
 internal sealed class BertSelfAttention : nn.Module
@@ -259,9 +266,10 @@ internal sealed class BertSelfAttention : nn.Module
         RegisterComponents();
     }
 
-    public Tensor forward(Tensor x, Tensor? bias)
+    /// <summary>What the tokens of <paramref name="asking"/> read in those of <paramref name="x"/>.</summary>
+    public Tensor forward(Tensor x, Tensor asking, Tensor? bias)
     {
-        using var q = Attention.Split(query.forward(x), _config.Heads);                        // (B, H, T, d)
+        using var q = Attention.Split(query.forward(asking), _config.Heads);                   // (B, H, T, d)
         using var k = Attention.Split(key.forward(x), _config.Heads);
         using var v = Attention.Split(value.forward(x), _config.Heads);
         return Attention.Attend(q, k, v, bias, 1 / Math.Sqrt(q.size(3)), training ? w => _dropout.Apply(w, _config.AttentionDropout) : null);

@@ -63,6 +63,12 @@ public sealed class DistilBert : EncoderModel
         return distilbert.forward(inputs.Ids, inputs.Bias);
     }
 
+    private protected override Tensor EncodeFirst(EncoderInputs inputs)
+    {
+        CheckLength(inputs.Ids);
+        return distilbert.forward(inputs.Ids, inputs.Bias, firstOnly: true);
+    }
+
     private protected override Tensor PoolForClassifier(Tensor hidden, EncoderInputs inputs) => F.relu(pre_classifier!.forward(hidden.select(1, 0)));   // (B, D)
 
     /// <inheritdoc/>
@@ -86,7 +92,7 @@ public sealed class DistilBert : EncoderModel
 
         public Parameter WordEmbeddings => embeddings.word_embeddings.weight;
 
-        public Tensor forward(Tensor ids, Tensor? bias) => transformer.forward(embeddings.forward(ids), bias);
+        public Tensor forward(Tensor ids, Tensor? bias, bool firstOnly = false) => transformer.forward(embeddings.forward(ids), bias, firstOnly);
     }
 
     private sealed class Embeddings : nn.Module
@@ -123,9 +129,10 @@ public sealed class DistilBert : EncoderModel
             RegisterComponents();
         }
 
-        public Tensor forward(Tensor x, Tensor? bias)
+        /// <summary>(B, T, D) to (B, T, D), or to (B, 1, D): the last layer at the first token alone.</summary>
+        public Tensor forward(Tensor x, Tensor? bias, bool firstOnly)
         {
-            foreach (var l in layer) x = LayerScope.Next(x, h => l.forward(h, bias));
+            foreach (var l in layer) x = LayerScope.Next(x, h => l.forward(h, bias, firstOnly && ReferenceEquals(l, layer[^1])));
             return x;
         }
     }
@@ -148,9 +155,10 @@ public sealed class DistilBert : EncoderModel
             RegisterComponents();
         }
 
-        public Tensor forward(Tensor x, Tensor? bias)
+        public Tensor forward(Tensor x, Tensor? bias, bool firstOnly)
         {
-            x = sa_layer_norm.forward(attention.forward(x, bias) + x);
+            var asking = firstOnly ? x.narrow(1, 0, 1) : x;
+            x = sa_layer_norm.forward(attention.forward(x, asking, bias) + asking);
             return output_layer_norm.forward(_dropout.AddResidual(x, ffn.forward(x), training ? _p : 0));
         }
     }
@@ -172,9 +180,9 @@ public sealed class DistilBert : EncoderModel
             RegisterComponents();
         }
 
-        public Tensor forward(Tensor x, Tensor? bias)
+        public Tensor forward(Tensor x, Tensor asking, Tensor? bias)
         {
-            var q = Attention.Split(q_lin.forward(x), _heads);                                                                                         // (B, H, T, d)
+            var q = Attention.Split(q_lin.forward(asking), _heads);                                                                                         // (B, H, T, d)
             var (k, v) = (Attention.Split(k_lin.forward(x), _heads), Attention.Split(v_lin.forward(x), _heads));
             return out_lin.forward(Attention.Attend(q, k, v, bias, 1 / Math.Sqrt(q.size(3)), training ? w => _dropout.Apply(w, _p) : null));
         }

@@ -31,6 +31,18 @@ public sealed unsafe class DropoutMask
         (_first, _second) = (Lanes(), Lanes());
     }
 
+    /// <summary>Where the sequence of masks stands: sixteen numbers that give the same masks from there.</summary>
+    /// <exception cref="ArgumentException">There are not sixteen.</exception>
+    public IReadOnlyList<ulong> State
+    {
+        get => [.. Enumerable.Range(0, 8).Select(i => _first[i]), .. Enumerable.Range(0, 8).Select(i => _second[i])];
+        set
+        {
+            if (value.Count != 16) throw new ArgumentException($"The state of dropout masks has 16 numbers; got {value.Count}.", nameof(value));
+            (_first, _second) = (Vector512.Create(value.Take(8).ToArray()), Vector512.Create(value.Skip(8).ToArray()));
+        }
+    }
+
     /// <summary><paramref name="x"/> with a share <paramref name="p"/> of its entries zeroed and the rest scaled by 1/(1-p).</summary>
     public Tensor Apply(Tensor x, double p)
     {

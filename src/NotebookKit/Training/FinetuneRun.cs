@@ -1,0 +1,176 @@
+using System.Diagnostics;
+using NotebookKit.Data;
+using NotebookKit.Models;
+using NotebookKit.Pipelines;
+using NotebookKit.Schedules;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace NotebookKit.Training;
+
+/// <summary>One finetuning run: its state between steps, and how it goes on from a checkpoint.</summary>
+internal sealed class FinetuneRun : IDisposable
+{
+    private readonly FinetuneSettings _settings;
+    private readonly TextClassifier _classifier;
+    private readonly TextDataset _train;
+    private readonly TextDataset? _validation;
+    private readonly IProgress<TrainingProgress>? _progress;
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+    private readonly RunCheckpoints? _checkpoints;
+    private readonly WeightSnapshot _best;
+    private readonly WeightAverage? _average;
+    private TrainStep? _step;
+    private RunState _state = new();
+
+    public FinetuneRun(FinetuneSettings settings, TextClassifier classifier, TextDataset train, TextDataset? validation, IProgress<TrainingProgress>? progress)
+    {
+        (_settings, _classifier, _train, _validation, _progress) = (settings, classifier, train, validation, progress);
+        _checkpoints = settings.Checkpoints is { } kept && settings.Trained == Trained.All ? new RunCheckpoints(kept, Identity()) : null;
+        _best = new WeightSnapshot(classifier.Model);
+        _average = settings.AverageDecay > 0 && settings.Trained == Trained.All ? new WeightAverage(classifier.Model, settings.AverageDecay) : null;
+    }
+
+    private EncoderModel Model => _classifier.Model;
+
+    public TrainingHistory Run(CancellationToken cancellation)
+    {
+        var random = Runtime.Seed.Everything(_settings.Seed);
+        Model.Dropout.Reseed(_settings.Seed);
+        if (_settings.Trained == Trained.HeadOnly) return HeadAlone();
+
+        var rows = _train.Texts.AsParallel().AsOrdered().Select(t => _classifier.Tokenizer.Encode(t, _classifier.MaximumLength)).ToArray();
+        var (lengths, labels) = (Array.ConvertAll(rows, r => r.Length), _train.LabelIds());
+        var total = (rows.Length + _settings.BatchSize - 1) / _settings.BatchSize * _settings.Epochs;
+        var schedule = _settings.Schedule.Make(total, (int)Math.Round(_settings.WarmupShare * total));
+        using var step = _step = new TrainStep(_classifier, _settings.Optimizer, _settings.Objective, _train.CountByLabel(), LayerRates.Of(Model.named_parameters().Select(p => p.name), _settings.LayerDecay));
+        if (!Resume()) Begin();
+
+        for (var epoch = 1; epoch <= _settings.Epochs && !_state.StoppedEarly; epoch++)
+        {
+            var batches = BatchSampler.Shuffled(lengths, _settings.BatchSize, random);
+            if (epoch < _state.Epoch) continue;                             // the order of epochs that are done is drawn once more, so that this one's is the same
+            Model.train();
+            for (var at = _state.Batch; at < batches.Length; at++)
+            {
+                StopIf(cancellation);
+                var loss = step.Run(Parts(batches[at], rows, labels), _settings.LearningRate * schedule.FactorAt(_state.Steps));
+                _state.LossSum += loss * batches[at].Length;
+                _state.Seen += batches[at].Length;
+                _state.Steps++;
+                _state.Batch++;
+                _average?.Update(_state.Steps);
+                Report("finetune", total, _state.LossSum / _state.Seen);
+                if (_checkpoints?.IsDue(_state.Steps) == true && at + 1 < batches.Length) Save(total);
+            }
+            EndEpoch();
+            Save(total);
+        }
+        if (_validation is not null) _best.Restore();
+        else _average?.Swap();
+        Model.eval();
+        Report("finetune", total, _state.Epochs[^1].TrainLoss, _validation is null ? "done" : _state.BestEpoch == 0 ? "done; the linear probe was best" : $"done; best epoch {_state.BestEpoch}");
+        return new TrainingHistory(_settings, _state.Epochs, _state.BestEpoch, _state.Steps, _state.StoppedEarly);
+    }
+
+    public void Dispose()
+    {
+        _best.Dispose();
+        _average?.Dispose();
+    }
+
+    /// <summary>The probe is the optimum of the head already; a second optimiser would only come back to it.</summary>
+    private TrainingHistory HeadAlone()
+    {
+        LinearProbe.FitHead(_classifier, _train, _settings.ProbeC);
+        var (trainLoss, _) = Finetuner.Measure(_classifier, _train);
+        var measured = _validation is null ? default((double Loss, double Accuracy)?) : Finetuner.Measure(_classifier, _validation);
+        return new TrainingHistory(_settings, [new EpochRecord(1, trainLoss, measured?.Loss, measured?.Accuracy)], 1, 0, StoppedEarly: false);
+    }
+
+    private void Begin()
+    {
+        if (_settings.HeadStart != HeadStart.LinearProbe) return;
+        LinearProbe.FitHead(_classifier, _train, _settings.ProbeC);
+        _best.Take();
+        _average?.Restart();
+        if (_validation is not null) (_state.BestLoss, _state.BestAccuracy) = Finetuner.Measure(_classifier, _validation);
+    }
+
+    private Batch[] Parts(int[] window, int[][] rows, int[] labels) => [.. window.Chunk(_settings.MicroBatchSize ?? window.Length)
+        .Select(part => Batch.Pad([.. part.Select(i => rows[i])], _classifier.Tokenizer.PadId, [.. part.Select(i => (long)labels[i])]))];
+
+    private void StopIf(CancellationToken cancellation)
+    {
+        if (!cancellation.IsCancellationRequested) return;
+        if (_validation is not null) _best.Restore();
+        Model.eval();
+        cancellation.ThrowIfCancellationRequested();
+    }
+
+    private void EndEpoch()
+    {
+        Model.eval();
+        var (epoch, trainLoss) = (_state.Epoch, _state.LossSum / _state.Seen);
+        if (_validation is null)
+        {
+            _state.Epochs.Add(new EpochRecord(epoch, trainLoss, null, null));
+            _state.BestEpoch = epoch;
+        }
+        else
+        {
+            _average?.Swap();
+            var (loss, accuracy) = Finetuner.Measure(_classifier, _validation);
+            _state.Epochs.Add(new EpochRecord(epoch, trainLoss, loss, accuracy));
+            if (accuracy > _state.BestAccuracy || accuracy == _state.BestAccuracy && loss < _state.BestLoss)
+            {
+                (_state.BestEpoch, _state.BestAccuracy, _state.BestLoss) = (epoch, accuracy, loss);
+                _best.Take();
+            }
+            _average?.Swap();
+            _state.StoppedEarly = epoch - _state.BestEpoch >= _settings.Patience && epoch < _settings.Epochs;
+        }
+        (_state.Epoch, _state.Batch, _state.LossSum, _state.Seen) = (epoch + 1, 0, 0, 0);
+    }
+
+    private void Report(string phase, int total, double loss, string? message = null) => _progress?.Report(new TrainingProgress(phase, _state.Steps, total, Math.Min(_state.Epoch, _settings.Epochs), loss,
+        double.IsFinite(_state.BestAccuracy) ? _state.BestAccuracy : null, _clock.Elapsed, message));
+
+    private void Save(int total)
+    {
+        if (_checkpoints is null) return;
+        _state.Dropout = Model.Dropout.State;
+        if (_checkpoints.Save(_state.Steps, Tensors(), _state.ToText()) is { } warning) Report("checkpoint", total, _state.Epochs.LastOrDefault()?.TrainLoss ?? double.NaN, warning);
+    }
+
+    private bool Resume()
+    {
+        var found = _checkpoints?.TryRestore((text, read) =>
+        {
+            _state = RunState.Parse(text);
+            using var noGradient = no_grad();
+            using var scope = NewDisposeScope();
+            foreach (var (name, tensor) in Tensors())
+                if (!name.StartsWith("optimizer.", StringComparison.Ordinal)) tensor.copy_(read(name));
+            _step!.Optimizer.Restore(name => read("optimizer." + name), _state.Steps);
+            Model.Dropout.State = _state.Dropout;
+        });
+        if (found is not { } from) return false;
+        Report("checkpoint", 0, _state.Epochs.LastOrDefault()?.TrainLoss ?? double.NaN, from.Warning ?? $"goes on from step {from.Step}");
+        return true;
+    }
+
+    /// <summary>All that a checkpoint holds; live tensors.</summary>
+    private IEnumerable<KeyValuePair<string, Tensor>> Tensors() =>
+        Model.named_parameters().Select(p => KeyValuePair.Create("model." + p.name, (Tensor)p.parameter))
+            .Concat(_step!.Optimizer.State.Select(s => KeyValuePair.Create("optimizer." + s.Key, s.Value)))
+            .Concat(_validation is null ? [] : _best.State.Select(s => KeyValuePair.Create("best." + s.Key, s.Value)))
+            .Concat(_average?.State.Select(s => KeyValuePair.Create("average." + s.Key, s.Value)) ?? []);
+
+    /// <summary>What makes two runs the same: settings, data in its order, first weights.</summary>
+    private string Identity()
+    {
+        var data = string.Join('\n', new[] { _train, _validation }.OfType<TextDataset>().SelectMany(d => d.Select(e => $"{e.Label}\t{e.Text}").Append("--")));
+        return RunCheckpoints.HashOf(Model.named_parameters().Select(p => KeyValuePair.Create(p.name, (Tensor)p.parameter)), $"{_settings with { Checkpoints = null }}\n{data}");
+    }
+}
