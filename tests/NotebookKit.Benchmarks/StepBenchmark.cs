@@ -79,16 +79,17 @@ internal static class StepBenchmark
     private static Contender Kit(StepShape shape, ScalarType type)
     {
         var config = new BertConfig { VocabularySize = shape.Vocabulary, HiddenSize = shape.Width, Layers = shape.Layers, Heads = shape.Heads, IntermediateSize = 4 * shape.Width, AttentionDropout = 0 };
-        var build = new ModelBuilder(new DropoutMask(), type);
+        var build = new ModelBuilder(new DropoutMask());
         var model = new Bert(new ConfigJson("benchmark", config.ToJson("BertForSequenceClassification", ["a", "b"])), new HeadSettings(ModelHead.SequenceClassification, 2), build);
         build.Initialise();
+        if (type == ScalarType.BFloat16) model.ComputeIn(type);
         model.train();
         var optimizer = new Optimizer(model.named_parameters());
         var (ids, labels) = Data(shape);
         return new Contender(() => MatrixProducts.UseOneDnn(), () =>
         {
             using var scope = NewDisposeScope();
-            using var inputs = new EncoderInputs(ids);
+            using var inputs = new EncoderInputs(ids, attentionType: type);
             F.cross_entropy(model.forward(inputs).to(ScalarType.Float32), labels).backward();
             optimizer.Step(2e-5);
         }, model, optimizer, ids, labels);

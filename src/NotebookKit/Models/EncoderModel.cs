@@ -21,6 +21,8 @@ public abstract class EncoderModel : LanguageModel
 
     private protected abstract Linear? Output { get; }
 
+    internal Linear? LastLayer => Output;
+
     /// <summary>Hidden states of the last layer, (B, T, D).</summary>
     public abstract Tensor Encode(EncoderInputs inputs);
 

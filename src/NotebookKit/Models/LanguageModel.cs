@@ -51,11 +51,18 @@ public abstract class LanguageModel : nn.Module
     /// <summary>Parameters under the reference's names.</summary>
     public IEnumerable<(string Name, Parameter Parameter)> Parameters() => named_parameters().Select(p => (Bare(p.name), p.parameter));
 
-    /// <summary>Matrix weights to bf16; embeddings and norms stay as they are, where small gradients add up.</summary>
-    public void UseBFloat16()
+    /// <summary>Converts the weights. The last layer of a classifier stays in fp32: there small differences decide.</summary>
+    /// <param name="type">bf16 or fp32.</param>
+    /// <param name="linearLayersOnly">Whether embeddings and norms stay as they are, too. Where an optimiser keeps fp32 master weights they need not.</param>
+    public void ComputeIn(ScalarType type, bool linearLayersOnly = false)
     {
-        Precision.LinearLayersTo(this, ScalarType.BFloat16);
-        DataType = ScalarType.BFloat16;
+        if (linearLayersOnly) Precision.LinearLayersTo(this, type);
+        else
+        {
+            _ = this.to(type);
+            (this as EncoderModel)?.LastLayer?.to(ScalarType.Float32);
+        }
+        DataType = type;
     }
 
     /// <summary>Dropout while training.</summary>

@@ -37,6 +37,15 @@ public sealed unsafe class Optimizer : IDisposable
     /// <summary>State and master weights by name, for checkpoints; live tensors, not copies.</summary>
     public IEnumerable<KeyValuePair<string, Tensor>> State => _slots.SelectMany(s => s.State);
 
+    /// <summary>The weights that are changed, by name and in their shapes: parameters, or the fp32 master copies of those in bf16; live tensors. After writing to them call <see cref="WriteBack"/>.</summary>
+    public IEnumerable<(string Name, Tensor Weights)> Weights => _slots.Select(s => (s.Name, s.Weights));
+
+    /// <summary>Rounds all master weights into their parameters.</summary>
+    public void WriteBack()
+    {
+        foreach (var slot in _slots) slot.WriteBack();
+    }
+
     /// <summary>Takes one step and forgets the gradients.</summary>
     /// <param name="learningRate">Rate of this step.</param>
     /// <returns>Norm of all gradients before clipping.</returns>
@@ -73,7 +82,7 @@ public sealed unsafe class Optimizer : IDisposable
             using var saved = read(name);
             tensor.copy_(saved);
         }
-        foreach (var slot in _slots) slot.WriteBack();
+        WriteBack();
         Steps = steps;
     }
 

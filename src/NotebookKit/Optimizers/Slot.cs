@@ -33,7 +33,7 @@ internal sealed unsafe class Slot : IDisposable
             return (state.Name, held, held.narrow(0, 0, length).DetachFromDisposeScope());
         })];
         States = [.. _states.Select(s => TensorMemory.Pointer(s.Held))];
-        _master = _half ? parameter.detach().to(ScalarType.Float32).flatten().DetachFromDisposeScope() : null;
+        _master = _half ? parameter.detach().to(ScalarType.Float32).contiguous().DetachFromDisposeScope() : null;
         Master = _half ? TensorMemory.Pointer(_master!) : _weights;
     }
 
@@ -50,6 +50,9 @@ internal sealed unsafe class Slot : IDisposable
     public long[] Shape { get; }
 
     public nint[] States { get; }
+
+    /// <summary>The weights that are changed.</summary>
+    public Tensor Weights => _master ?? _parameter;
 
     /// <summary>Address of the weights that are changed: fp32 or fp64.</summary>
     public nint Master { get; }

@@ -141,8 +141,8 @@ public sealed class TextClassifier : IDisposable
         foreach (var window in BatchSampler.ByTokens(Array.ConvertAll(rows, r => r.Length), TokensPerBatch))
         {
             using var scope = NewDisposeScope();
-            using var inputs = new EncoderInputs(Batch.Pad([.. window.Select(i => rows[i])], Tokenizer.PadId));
-            var values = compute(inputs).contiguous();
+            using var inputs = new EncoderInputs(Batch.Pad([.. window.Select(i => rows[i])], Tokenizer.PadId), Model.DataType);
+            var values = compute(inputs).to(ScalarType.Float32).contiguous();
             var (flat, width) = (values.data<float>().ToArray(), (int)values.size(1));
             for (var i = 0; i < window.Length; i++) result[window[i]] = flat[(i * width)..((i + 1) * width)];
         }

@@ -57,7 +57,7 @@ public sealed class EncoderPretraining(PretrainingRecipe recipe, string workFold
         var texts = DistillationTexts.Draw(At("corpus", "train.txt"), recipe.Distillation.Texts, recipe.Distillation.Seed);
         var teacherFolder = PretrainedEncoder.Open(ModelCache.Find(recipe.Teacher));
         using var teacher = teacherFolder.LoadEncoder();
-        teacher.UseBFloat16();
+        teacher.ComputeIn(TorchSharp.torch.ScalarType.BFloat16, linearLayersOnly: true);
         var targets = TeacherEmbeddings.Compute(teacher, teacherFolder.Tokenizer, texts, config.HiddenSize, At("teacher.f16"), progress, cancellation);
         progress?.Report($"teacher: {targets.Width} of {teacher.Width} directions hold {targets.KeptShare:P1} of its squared length");
         var distiller = new SentenceDistiller(recipe.Distillation, maskedLM, tokenizer, texts, targets, At("distillation"));

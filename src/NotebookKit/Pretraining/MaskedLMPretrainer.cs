@@ -75,7 +75,7 @@ public sealed class MaskedLMPretrainer(BertConfig config, MaskedLMSettings setti
         MatrixProducts.UseOneDnn();
         torch.random.manual_seed(settings.Seed);
         var model = start ?? Bert.Fresh(config with { HiddenDropout = 0, AttentionDropout = 0 }, new HeadSettings(ModelHead.MaskedLM), new DropoutMask(settings.Seed));
-        model.UseBFloat16();
+        model.ComputeIn(ScalarType.BFloat16, linearLayersOnly: true);
         var trained = model.named_parameters().ToArray();
         using var optimizer = new Optimizer(trained, new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
         var schedule = new LinearSchedule((int)(settings.WarmupShare * settings.Steps), settings.Steps);

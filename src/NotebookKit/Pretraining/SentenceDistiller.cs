@@ -56,7 +56,7 @@ public sealed class SentenceDistiller(DistillationSettings settings, Bert studen
     public IReadOnlyList<PretrainingPoint> Run(IProgress<string>? progress = null, CancellationToken cancellation = default)
     {
         MatrixProducts.UseOneDnn();
-        student.UseBFloat16();
+        student.ComputeIn(ScalarType.BFloat16, linearLayersOnly: true);
         student.train();
         // The encoder alone; a head that stands on it stays as it is.
         var trained = student.named_parameters().Where(p => p.name.StartsWith(student.BasePrefix, StringComparison.Ordinal)).Select(p => (p.name[student.BasePrefix.Length..], p.parameter)).ToArray();

@@ -18,8 +18,8 @@ internal sealed class FinetuneRun : IDisposable
     private readonly IProgress<TrainingProgress>? _progress;
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly RunCheckpoints? _checkpoints;
-    private readonly WeightSnapshot _best;
-    private readonly WeightAverage? _average;
+    private WeightSnapshot? _best;
+    private WeightAverage? _average;
     private TrainStep? _step;
     private RunState _state = new();
 
@@ -27,8 +27,6 @@ internal sealed class FinetuneRun : IDisposable
     {
         (_settings, _classifier, _train, _validation, _progress) = (settings, classifier, train, validation, progress);
         _checkpoints = settings.Checkpoints is { } kept && settings.Trained == Trained.All ? new RunCheckpoints(kept, Identity()) : null;
-        _best = new WeightSnapshot(classifier.Model);
-        _average = settings.AverageDecay > 0 && settings.Trained == Trained.All ? new WeightAverage(classifier.Model, settings.AverageDecay) : null;
     }
 
     private EncoderModel Model => _classifier.Model;
@@ -43,39 +41,59 @@ internal sealed class FinetuneRun : IDisposable
         var (lengths, labels) = (Array.ConvertAll(rows, r => r.Length), _train.LabelIds());
         var total = (rows.Length + _settings.BatchSize - 1) / _settings.BatchSize * _settings.Epochs;
         var schedule = _settings.Schedule.Make(total, (int)Math.Round(_settings.WarmupShare * total));
+        var goesOn = _checkpoints is { IsEmpty: false };
+        if (!goesOn && _settings.HeadStart == HeadStart.LinearProbe) Probe();
+        var half = _settings.Precision == TrainingPrecision.BFloat16;
+        var start = half ? Copies(Model.named_parameters().Select(p => (p.name, (Tensor)p.parameter))) : null;
+        if (half) Model.ComputeIn(ScalarType.BFloat16);
         using var step = _step = new TrainStep(_classifier, _settings.Optimizer, _settings.Objective, _train.CountByLabel(), LayerRates.Of(Model.named_parameters().Select(p => p.name), _settings.LayerDecay));
-        if (!Resume()) Begin();
-
-        for (var epoch = 1; epoch <= _settings.Epochs && !_state.StoppedEarly; epoch++)
+        if (start is not null) Put(start, step.Optimizer.Weights);            // masters begin at the weights as they were, not as bf16 has them
+        step.Optimizer.WriteBack();
+        _best = new WeightSnapshot(step.Optimizer.Weights);
+        _average = _settings.AverageDecay > 0 ? new WeightAverage(step.Optimizer.Weights, _settings.AverageDecay) : null;
+        try
         {
-            var batches = BatchSampler.Shuffled(lengths, _settings.BatchSize, random);
-            if (epoch < _state.Epoch) continue;                             // the order of epochs that are done is drawn once more, so that this one's is the same
-            Model.train();
-            for (var at = _state.Batch; at < batches.Length; at++)
+            if (goesOn) Resume();
+            for (var epoch = 1; epoch <= _settings.Epochs && !_state.StoppedEarly; epoch++)
             {
-                StopIf(cancellation);
-                var loss = step.Run(Parts(batches[at], rows, labels), _settings.LearningRate * schedule.FactorAt(_state.Steps));
-                _state.LossSum += loss * batches[at].Length;
-                _state.Seen += batches[at].Length;
-                _state.Steps++;
-                _state.Batch++;
-                _average?.Update(_state.Steps);
-                Report("finetune", total, _state.LossSum / _state.Seen);
-                if (_checkpoints?.IsDue(_state.Steps) == true && at + 1 < batches.Length) Save(total);
+                var batches = BatchSampler.Shuffled(lengths, _settings.BatchSize, random);
+                if (epoch < _state.Epoch) continue;                         // the order of epochs that are done is drawn once more, so that this one's is the same
+                Model.train();
+                for (var at = _state.Batch; at < batches.Length; at++)
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    var loss = step.Run(Parts(batches[at], rows, labels), _settings.LearningRate * schedule.FactorAt(_state.Steps));
+                    _state.LossSum += loss * batches[at].Length;
+                    _state.Seen += batches[at].Length;
+                    _state.Steps++;
+                    _state.Batch++;
+                    _average?.Update(_state.Steps);
+                    Report("finetune", total, _state.LossSum / _state.Seen);
+                    if (_checkpoints?.IsDue(_state.Steps) == true && at + 1 < batches.Length) Save(total);
+                }
+                EndEpoch();
+                Save(total);
             }
-            EndEpoch();
-            Save(total);
         }
-        if (_validation is not null) _best.Restore();
-        else _average?.Swap();
-        Model.eval();
+        finally
+        {
+            if (_validation is not null) _best.Restore();
+            else _average?.Swap();
+            if (half)
+            {
+                var end = Copies(step.Optimizer.Weights);
+                Model.ComputeIn(ScalarType.Float32);
+                Put(end, Model.named_parameters().Select(p => (p.name, (Tensor)p.parameter)));
+            }
+            Model.eval();
+        }
         Report("finetune", total, _state.Epochs[^1].TrainLoss, _validation is null ? "done" : _state.BestEpoch == 0 ? "done; the linear probe was best" : $"done; best epoch {_state.BestEpoch}");
         return new TrainingHistory(_settings, _state.Epochs, _state.BestEpoch, _state.Steps, _state.StoppedEarly);
     }
 
     public void Dispose()
     {
-        _best.Dispose();
+        _best?.Dispose();
         _average?.Dispose();
     }
 
@@ -88,25 +106,14 @@ internal sealed class FinetuneRun : IDisposable
         return new TrainingHistory(_settings, [new EpochRecord(1, trainLoss, measured?.Loss, measured?.Accuracy)], 1, 0, StoppedEarly: false);
     }
 
-    private void Begin()
+    private void Probe()
     {
-        if (_settings.HeadStart != HeadStart.LinearProbe) return;
         LinearProbe.FitHead(_classifier, _train, _settings.ProbeC);
-        _best.Take();
-        _average?.Restart();
         if (_validation is not null) (_state.BestLoss, _state.BestAccuracy) = Finetuner.Measure(_classifier, _validation);
     }
 
     private Batch[] Parts(int[] window, int[][] rows, int[] labels) => [.. window.Chunk(_settings.MicroBatchSize ?? window.Length)
         .Select(part => Batch.Pad([.. part.Select(i => rows[i])], _classifier.Tokenizer.PadId, [.. part.Select(i => (long)labels[i])]))];
-
-    private void StopIf(CancellationToken cancellation)
-    {
-        if (!cancellation.IsCancellationRequested) return;
-        if (_validation is not null) _best.Restore();
-        Model.eval();
-        cancellation.ThrowIfCancellationRequested();
-    }
 
     private void EndEpoch()
     {
@@ -119,18 +126,25 @@ internal sealed class FinetuneRun : IDisposable
         }
         else
         {
-            _average?.Swap();
+            SwapAverage();
             var (loss, accuracy) = Finetuner.Measure(_classifier, _validation);
             _state.Epochs.Add(new EpochRecord(epoch, trainLoss, loss, accuracy));
             if (accuracy > _state.BestAccuracy || accuracy == _state.BestAccuracy && loss < _state.BestLoss)
             {
                 (_state.BestEpoch, _state.BestAccuracy, _state.BestLoss) = (epoch, accuracy, loss);
-                _best.Take();
+                _best!.Take();
             }
-            _average?.Swap();
+            SwapAverage();
             _state.StoppedEarly = epoch - _state.BestEpoch >= _settings.Patience && epoch < _settings.Epochs;
         }
         (_state.Epoch, _state.Batch, _state.LossSum, _state.Seen) = (epoch + 1, 0, 0, 0);
+    }
+
+    private void SwapAverage()
+    {
+        if (_average is null) return;
+        _average.Swap();
+        _step!.Optimizer.WriteBack();
     }
 
     private void Report(string phase, int total, double loss, string? message = null) => _progress?.Report(new TrainingProgress(phase, _state.Steps, total, Math.Min(_state.Epoch, _settings.Epochs), loss,
@@ -143,9 +157,9 @@ internal sealed class FinetuneRun : IDisposable
         if (_checkpoints.Save(_state.Steps, Tensors(), _state.ToText()) is { } warning) Report("checkpoint", total, _state.Epochs.LastOrDefault()?.TrainLoss ?? double.NaN, warning);
     }
 
-    private bool Resume()
+    private void Resume()
     {
-        var found = _checkpoints?.TryRestore((text, read) =>
+        var found = _checkpoints!.TryRestore((text, read) =>
         {
             _state = RunState.Parse(text);
             using var noGradient = no_grad();
@@ -155,17 +169,28 @@ internal sealed class FinetuneRun : IDisposable
             _step!.Optimizer.Restore(name => read("optimizer." + name), _state.Steps);
             Model.Dropout.State = _state.Dropout;
         });
-        if (found is not { } from) return false;
+        if (found is not { } from) return;
         Report("checkpoint", 0, _state.Epochs.LastOrDefault()?.TrainLoss ?? double.NaN, from.Warning ?? $"goes on from step {from.Step}");
-        return true;
     }
 
     /// <summary>All that a checkpoint holds; live tensors.</summary>
     private IEnumerable<KeyValuePair<string, Tensor>> Tensors() =>
         Model.named_parameters().Select(p => KeyValuePair.Create("model." + p.name, (Tensor)p.parameter))
             .Concat(_step!.Optimizer.State.Select(s => KeyValuePair.Create("optimizer." + s.Key, s.Value)))
-            .Concat(_validation is null ? [] : _best.State.Select(s => KeyValuePair.Create("best." + s.Key, s.Value)))
+            .Concat(_validation is null ? [] : _best!.State.Select(s => KeyValuePair.Create("best." + s.Key, s.Value)))
             .Concat(_average?.State.Select(s => KeyValuePair.Create("average." + s.Key, s.Value)) ?? []);
+
+    private static Dictionary<string, float[]> Copies(IEnumerable<(string Name, Tensor Weights)> weights) => weights.ToDictionary(w => w.Name, w => w.Weights.detach().data<float>().ToArray());
+
+    private static void Put(Dictionary<string, float[]> copies, IEnumerable<(string Name, Tensor Weights)> weights)
+    {
+        using var noGradient = no_grad();
+        foreach (var (name, target) in weights)
+        {
+            using var source = tensor(copies[name], target.shape);
+            target.copy_(source);
+        }
+    }
 
     /// <summary>What makes two runs the same: settings, data in its order, first weights.</summary>
     private string Identity()

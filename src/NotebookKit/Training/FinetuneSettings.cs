@@ -21,6 +21,16 @@ public enum HeadStart
     LinearProbe,
 }
 
+/// <summary>What matrix products are computed in while training.</summary>
+public enum TrainingPrecision
+{
+    /// <summary>fp32 throughout.</summary>
+    Float32,
+    /// <summary>bf16, with fp32 master weights and moments in the optimiser (Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740; Kalamkar et al. 2019, https://arxiv.org/abs/1905.12322): about 1.5 times as fast
+    /// where the CPU has bf16 products, slower where it has not. The trained model is fp32.</summary>
+    BFloat16,
+}
+
 /// <summary>Settings of a finetuning run. They print themselves; vary them with <c>with</c>.</summary>
 public sealed record FinetuneSettings
 {
@@ -44,6 +54,9 @@ public sealed record FinetuneSettings
 
     /// <summary>How the rate goes over the run. Default <see cref="ScheduleShape.Linear"/>.</summary>
     public ScheduleShape Schedule { get; init; }
+
+    /// <summary>What matrix products are computed in. Default <see cref="TrainingPrecision.Float32"/>.</summary>
+    public TrainingPrecision Precision { get; init; }
 
     /// <summary>Factor on the rate from a layer to the one below, in (0, 1]; 1 is the same rate for all. 0.95 is usual (Sun et al. 2019). Default 1.</summary>
     public double LayerDecay { get; init; } = 1;

@@ -37,6 +37,9 @@ internal sealed class RunCheckpoints
         }
     }
 
+    /// <summary>Whether there is nothing to go on from.</summary>
+    public bool IsEmpty => !Found().Any();
+
     /// <summary>Whether one is due after a step.</summary>
     public bool IsDue(int step) => _settings.EverySteps is { } every && step % every == 0;
 

@@ -1,4 +1,3 @@
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace NotebookKit.Training;
@@ -9,11 +8,11 @@ internal sealed class WeightAverage : IDisposable
     private readonly (string Name, Tensor Live, Tensor Average)[] _weights;
     private readonly double _decay;
 
-    public WeightAverage(nn.Module model, double decay)
+    public WeightAverage(IEnumerable<(string Name, Tensor Weights)> weights, double decay)
     {
         using var noGradient = no_grad();
         _decay = decay;
-        _weights = [.. model.named_parameters().Select(p => (p.name, (Tensor)p.parameter, p.parameter.detach().to(ScalarType.Float32, copy: true).DetachFromDisposeScope()))];
+        _weights = [.. weights.Select(w => (w.Name, w.Weights, w.Weights.detach().clone().DetachFromDisposeScope()))];
     }
 
     /// <summary>The averages by name, for checkpoints; live tensors, not copies.</summary>
@@ -23,16 +22,8 @@ internal sealed class WeightAverage : IDisposable
     public void Update(int step)
     {
         using var noGradient = no_grad();
-        using var scope = NewDisposeScope();
         var decay = Math.Min(_decay, (1 + step) / (10.0 + step));
-        foreach (var (_, live, average) in _weights) average.lerp_(live.to(ScalarType.Float32), 1 - decay);
-    }
-
-    /// <summary>Begins anew at the weights as they are.</summary>
-    public void Restart()
-    {
-        using var noGradient = no_grad();
-        foreach (var (_, live, average) in _weights) average.copy_(live);
+        foreach (var (_, live, average) in _weights) average.lerp_(live, 1 - decay);
     }
 
     /// <summary>Exchanges weights and averages; twice is as before.</summary>
@@ -41,7 +32,7 @@ internal sealed class WeightAverage : IDisposable
         using var noGradient = no_grad();
         foreach (var (_, live, average) in _weights)
         {
-            using var kept = live.to(ScalarType.Float32, copy: true);
+            using var kept = live.clone();
             live.copy_(average);
             average.copy_(kept);
         }

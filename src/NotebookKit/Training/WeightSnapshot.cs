@@ -2,15 +2,15 @@ using static TorchSharp.torch;
 
 namespace NotebookKit.Training;
 
-/// <summary>A copy of a model's weights to go back to.</summary>
+/// <summary>A copy of weights to go back to.</summary>
 internal sealed class WeightSnapshot : IDisposable
 {
     private readonly (string Name, Tensor Live, Tensor Copy)[] _pairs;
 
-    public WeightSnapshot(nn.Module model)
+    public WeightSnapshot(IEnumerable<(string Name, Tensor Weights)> weights)
     {
         using var noGradient = no_grad();
-        _pairs = [.. model.named_parameters().Select(p => (p.name, (Tensor)p.parameter, p.parameter.detach().clone().DetachFromDisposeScope()))];
+        _pairs = [.. weights.Select(w => (w.Name, w.Weights, w.Weights.detach().clone().DetachFromDisposeScope()))];
     }
 
     /// <summary>The copies by name, for checkpoints.</summary>

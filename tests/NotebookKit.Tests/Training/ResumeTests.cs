@@ -19,11 +19,13 @@ public sealed class ResumeTests : IDisposable
         Objective = new ClassificationObjective { LabelSmoothing = 0.1, Weighting = ClassWeighting.Balanced, RDropAlpha = 0.5 },
     };
 
-    [Fact]
-    public void A_cancelled_run_goes_on_and_ends_as_if_it_had_not_been()
+    [Theory]
+    [InlineData(TrainingPrecision.Float32)]
+    [InlineData(TrainingPrecision.BFloat16)]
+    public void A_cancelled_run_goes_on_and_ends_as_if_it_had_not_been(TrainingPrecision precision)
     {
-        var whole = Run(Settings);
-        var settings = Settings with { Checkpoints = new CheckpointSettings(_folder["run"]) { EverySteps = 3 } };
+        var whole = Run(Settings with { Precision = precision });
+        var settings = Settings with { Precision = precision, Checkpoints = new CheckpointSettings(_folder["run"]) { EverySteps = 3 } };
         for (var stopAt = 4; ; stopAt += 5)
         {
             using var cancel = new CancellationTokenSource();

@@ -38,8 +38,13 @@ public sealed class Linear : nn.Module, IAdaptable
     /// <summary>b, (to), or <c>null</c>.</summary>
     public readonly Parameter? bias;
 
-    /// <summary>(…, from) to (…, to).</summary>
-    public Tensor forward(Tensor x) => nn.functional.linear(x, weight, bias) is var y && _adapter is null ? y : _adapter!.Apply(x, y);
+    /// <summary>(…, from) to (…, to), in the weight's type.</summary>
+    public Tensor forward(Tensor x)
+    {
+        if (x.dtype != weight.dtype) x = x.to(weight.dtype);                 // in mixed precision layers meet that hold other types
+        var y = nn.functional.linear(x, weight, bias);
+        return _adapter is null ? y : _adapter.Apply(x, y);
+    }
 
     private ILinearAdapter? _adapter;
 
