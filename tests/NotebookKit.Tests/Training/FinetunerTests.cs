@@ -175,6 +175,42 @@ public sealed class FinetunerTests
     }
 
     [Fact]
+    public void A_rate_is_suggested_and_the_model_is_as_it_was()
+    {
+        using var classifier = TextClassifier.FromScratch(Tiny, Animals.Labels, seed: 3);
+        var before = classifier.Logits(Animals.Texts);
+        var curve = LearningRateFinder.Run(classifier, Animals, new FinetuneSettings { BatchSize = 4 }, new LearningRateSearch { End = 10 });
+        Assert.Equal(before, classifier.Logits(Animals.Texts));
+        Assert.Equal(curve.Tried.Select(t => t.Rate).Order(), curve.Tried.Select(t => t.Rate));
+        Assert.InRange(curve.Suggestion, 1e-5, curve.Lowest);
+        // A run at that rate learns the set; at the last rate tried it does not.
+        Assert.Equal(1, Accuracy(curve.Suggestion));
+        Assert.True(Accuracy(curve.Tried[^1].Rate) < 1);
+
+        double Accuracy(double rate)
+        {
+            using var fresh = TextClassifier.FromScratch(Tiny, Animals.Labels, seed: 3);
+            try { new Finetuner(new FinetuneSettings { Epochs = 60, BatchSize = 4, LearningRate = rate, HeadStart = HeadStart.Random }).Run(fresh, Animals); }
+            catch (InvalidOperationException) { return 0; }                  // the loss is no number any more
+            return Finetuner.Measure(fresh, Animals).Accuracy;
+        }
+    }
+
+    [Fact]
+    public void A_log_has_a_line_for_every_report()
+    {
+        using var folder = TestData.NewFolder();
+        using var classifier = TextClassifier.FromScratch(Tiny, Animals.Labels, seed: 3);
+        var reports = new List<TrainingProgress>();
+        using (var log = new JsonLinesLog(folder["run.jsonl"], new Progress(reports.Add)))
+            new Finetuner(new FinetuneSettings { Epochs = 2, BatchSize = 4 }).Run(classifier, Animals, Animals, log);
+        var lines = File.ReadAllLines(folder["run.jsonl"]).Select(l => System.Text.Json.JsonDocument.Parse(l).RootElement).ToArray();
+        Assert.Equal(reports.Count, lines.Length);
+        Assert.Equal(reports.Select(r => r.Loss), lines.Select(l => l.GetProperty("loss").GetDouble()));
+        Assert.StartsWith("done", lines[^1].GetProperty("message").GetString());
+    }
+
+    [Fact]
     public void Every_recipe_learns_a_small_set()
     {
         FinetuneSettings usual = new() { Epochs = 40, BatchSize = 4, LearningRate = 5e-3, HeadStart = HeadStart.Random };
