@@ -19,7 +19,7 @@ internal sealed class EagerEncoder : nn.Module<Tensor, Tensor>
         (words, positions) = (nn.Embedding(shape.Vocabulary, shape.Width), nn.Embedding(512, shape.Width));
         (norm, dropout) = (nn.LayerNorm(shape.Width), nn.Dropout(0.1));
         layers = nn.ModuleList([.. Enumerable.Range(0, shape.Layers).Select(_ => new Layer(shape))]);
-        (pooler, classifier) = (nn.Linear(shape.Width, shape.Width), nn.Linear(shape.Width, 2));
+        (pooler, classifier) = (nn.Linear(shape.Width, shape.Width), nn.Linear(shape.Width, shape.Classes));
         RegisterComponents();
     }
 

@@ -12,7 +12,7 @@ using F = TorchSharp.torch.nn.functional;
 namespace NotebookKit.Benchmarks;
 
 /// <summary>The shape of an encoder and of its batches.</summary>
-internal sealed record StepShape(int Layers, int Width, int Batch, int Length, int Vocabulary = 30_522)
+internal sealed record StepShape(int Layers, int Width, int Batch, int Length, int Vocabulary = 30_522, int Classes = 2)
 {
     public int Heads => Width / 64;
 
@@ -23,6 +23,27 @@ internal sealed record StepShape(int Layers, int Width, int Batch, int Length, i
 internal static class StepBenchmark
 {
     private static readonly StepShape[] Shapes = [new(4, 256, 16, 64), new(4, 256, 32, 128), new(6, 512, 16, 64), new(6, 768, 16, 64)];
+
+    /// <summary>What each lever brings: the step with all of them against the step without one, fp32.</summary>
+    public static int Levers(int rounds)
+    {
+        TorchRuntime.EnsureLoaded();
+        set_num_threads(Environment.ProcessorCount);
+        var shape = Shapes[0];
+        Console.WriteLine($"{Machine.Cpu}; {shape}; times a step takes without one lever, best of {rounds} interleaved rounds");
+        foreach (var type in new[] { ScalarType.Float32, ScalarType.BFloat16 })
+        {
+            using var all = Kit(shape, type);
+            using var whole = Kit(shape, type, model => model.ShortensLastLayer = false);
+            using var dropout = Kit(shape, type, model => model.Dropout.IsVectorised = false);
+            using var mkl = Kit(shape, type, oneDnn: false);
+            using var optimizer = Kit(shape, type, torchOptimizer: true);
+            var best = Best(rounds, all, whole, dropout, mkl, optimizer);
+            foreach (var (name, time) in new[] { "last layer at the first token alone", "dropout masks in vectors", "fp32 products by oneDNN", "AdamW in one pass" }.Zip(best.Skip(1)))
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{type,-8} without {name,-36} {time / best[0]:F2}x"));
+        }
+        return 0;
+    }
 
     public static int Run(bool quick, int rounds)
     {
@@ -37,8 +58,11 @@ internal static class StepBenchmark
             using var bf16 = Kit(shape, ScalarType.BFloat16);
             var best = Best(rounds, eager, fp32, bf16);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{shape,-18} eager {best[0],7:F1}   fp32 {best[1],7:F1}  {best[0] / best[1]:F2}x   bf16 {best[2],7:F1}  {best[0] / best[2]:F2}x"));
+            Kept.Add($"step {shape} fp32", best[0] / best[1]);
+            Kept.Add($"step {shape} bf16", best[0] / best[2]);
             if (last.Length == 0) last = string.Create(CultureInfo.InvariantCulture, $"step ratio fp32 {best[0] / best[1]:F2} bf16 {best[0] / best[2]:F2}");
         }
+        Kept.Compare();
         Console.WriteLine(last);
         return 0;
     }
@@ -76,7 +100,7 @@ internal static class StepBenchmark
         }, model, optimizer, ids, labels);
     }
 
-    private static Contender Kit(StepShape shape, ScalarType type)
+    private static Contender Kit(StepShape shape, ScalarType type, Action<Bert>? without = null, bool oneDnn = true, bool torchOptimizer = false)
     {
         var config = new BertConfig { VocabularySize = shape.Vocabulary, HiddenSize = shape.Width, Layers = shape.Layers, Heads = shape.Heads, IntermediateSize = 4 * shape.Width, AttentionDropout = 0 };
         var build = new ModelBuilder(new DropoutMask());
@@ -84,14 +108,18 @@ internal static class StepBenchmark
         build.Initialise();
         if (type == ScalarType.BFloat16) model.ComputeIn(type);
         model.train();
+        without?.Invoke(model);
         var optimizer = new Optimizer(model.named_parameters());
+        var plain = torchOptimizer ? optim.AdamW(model.parameters(), 2e-5) : null;
         var (ids, labels) = Data(shape);
-        return new Contender(() => MatrixProducts.UseOneDnn(), () =>
+        return new Contender(() => MatrixProducts.UseOneDnn(oneDnn), () =>
         {
             using var scope = NewDisposeScope();
+            plain?.zero_grad();
             using var inputs = new EncoderInputs(ids, attentionType: type);
             F.cross_entropy(model.forward(inputs).to(ScalarType.Float32), labels).backward();
-            optimizer.Step(2e-5);
+            if (plain is null) optimizer.Step(2e-5);
+            else plain.step();
         }, model, optimizer, ids, labels);
     }
 

@@ -73,12 +73,16 @@ public sealed record MemoryEstimate(double Load, double Infer, double Finetune, 
         _ => (new(7.5, 2.3, 3.2, 6.2, 2), new(12.1, 1.5, 1, 2.5, 0)),
     };
 
+    /// <summary>A last layer of which one position is read keeps its keys and values alone.</summary>
+    private static double Training(LanguageModel model, NetworkShape s, PerToken numbers, int length) =>
+        model is EncoderModel { HasShortLastLayer: true } ? numbers.Of(s, s.Layers - 1, length) + 2 * s.Width : numbers.Of(s, s.Layers, length);
+
     internal static MemoryEstimate Of(LanguageModel model, NetworkShape s, CostSettings costs)
     {
         const double Float = 4;
         var (training, answering) = Family(model.Config.ModelType);
         double weights = model.Parameters().Sum(p => (double)p.Parameter.numel()), tokens = (double)costs.Batch * costs.Length;
-        var (kept, alive) = (tokens * training.Of(s, s.Layers, costs.Length) * Float, tokens * answering.Of(s, 1, costs.Length) * Float);
+        var (kept, alive) = (tokens * Training(model, s, training, costs.Length) * Float, tokens * answering.Of(s, 1, costs.Length) * Float);
         double queries = s.HeadWidth * s.Heads, pairs = s.HeadWidth * s.Groups;
         var low = costs.LoraRank * (s.Layers * (2 * (s.Width + queries) + 2 * (s.Width + pairs) + (s.Gated ? 3 : 2) * (double)(s.Width + s.Inner)) + s.CrossLayers * 4 * (s.Width + queries));
         var held = weights * costs.BytesPerWeight;

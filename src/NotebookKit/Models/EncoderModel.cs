@@ -39,12 +39,17 @@ public abstract class EncoderModel : LanguageModel
     /// Default <c>true</c>.</summary>
     public bool ShortensLastLayer { get; set; } = true;
 
-    /// <summary>Hidden states of the last layer at the first token, (B, 1, D); an architecture that cannot do with less gives all tokens.</summary>
+    /// <summary>Whether this model's last layer is computed for the first token alone.</summary>
+    internal bool HasShortLastLayer => ShortensLastLayer && CanShorten && Head is { Head: ModelHead.SequenceClassification, Pooling: Pooling.Pooler };
+
+    private protected virtual bool CanShorten => false;
+
+    /// <summary>Hidden states of the last layer at the first token, (B, 1, D), where the architecture <see cref="CanShorten"/>.</summary>
     private protected virtual Tensor EncodeFirst(EncoderInputs inputs) => Encode(inputs);
 
     /// <summary>What comes out of the head: hidden states (B, T, D), class logits (B, C) or (B, T, C), or vocabulary logits (B, T, V).</summary>
     public Tensor forward(EncoderInputs inputs) =>
-        Predict(ShortensLastLayer && Head is { Head: ModelHead.SequenceClassification, Pooling: Pooling.Pooler } ? EncodeFirst(inputs) : Encode(inputs), inputs);
+        Predict(HasShortLastLayer ? EncodeFirst(inputs) : Encode(inputs), inputs);
 
     /// <summary>The head alone, on hidden states (B, T, D).</summary>
     public Tensor Predict(Tensor hidden, EncoderInputs inputs) => Head.Head switch

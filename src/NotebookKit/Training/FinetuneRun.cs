@@ -43,6 +43,7 @@ internal sealed class FinetuneRun : IDisposable
         var schedule = _settings.Schedule.Make(total, (int)Math.Round(_settings.WarmupShare * total));
         var goesOn = _checkpoints is { IsEmpty: false };
         if (!goesOn && _settings.HeadStart == HeadStart.LinearProbe) Probe();
+        Freeze();
         var half = _settings.Precision == TrainingPrecision.BFloat16;
         var start = half ? Copies(Model.named_parameters().Select(p => (p.name, (Tensor)p.parameter))) : null;
         if (half) Model.ComputeIn(ScalarType.BFloat16);
@@ -81,10 +82,11 @@ internal sealed class FinetuneRun : IDisposable
             else _average?.Swap();
             if (half)
             {
-                var end = Copies(step.Optimizer.Weights);
+                foreach (var (name, values) in Copies(step.Optimizer.Weights)) start![name] = values;     // what is frozen is as it was
                 Model.ComputeIn(ScalarType.Float32);
-                Put(end, Model.named_parameters().Select(p => (p.name, (Tensor)p.parameter)));
+                Put(start!, Model.named_parameters().Select(p => (p.name, (Tensor)p.parameter)));
             }
+            foreach (var parameter in Frozen()) parameter.requires_grad = true;
             Model.eval();
         }
         Report("finetune", total, _state.Epochs[^1].TrainLoss, _validation is null ? "done" : _state.BestEpoch == 0 ? "done; the linear probe was best" : $"done; best epoch {_state.BestEpoch}");
@@ -105,6 +107,18 @@ internal sealed class FinetuneRun : IDisposable
         var measured = _validation is null ? default((double Loss, double Accuracy)?) : Finetuner.Measure(_classifier, _validation);
         return new TrainingHistory(_settings, [new EpochRecord(1, trainLoss, measured?.Loss, measured?.Accuracy)], 1, 0, StoppedEarly: false);
     }
+
+    private void Freeze()
+    {
+        if (_settings.FrozenLayers is not { } frozen) return;
+        var layers = LayerRates.Count(Model.named_parameters().Select(p => p.name));
+        if (frozen > layers) throw new ArgumentException($"FrozenLayers is {frozen}; the model has {layers} layers. Trained.HeadOnly trains the head alone.");
+        foreach (var (name, parameter) in Model.named_parameters())
+            if (parameter.requires_grad && LayerRates.IsFrozen(name, frozen)) (parameter.requires_grad, parameter.grad) = (false, null);
+    }
+
+    /// <summary>Parameters that are frozen; looked up anew, since converting a model makes new ones.</summary>
+    private IEnumerable<TorchSharp.Modules.Parameter> Frozen() => Model.named_parameters().Where(p => LayerRates.IsFrozen(p.name, _settings.FrozenLayers)).Select(p => p.parameter);
 
     private void Probe()
     {

@@ -61,6 +61,9 @@ public sealed record FinetuneSettings
     /// <summary>Factor on the rate from a layer to the one below, in (0, 1]; 1 is the same rate for all. 0.95 is usual (Sun et al. 2019). Default 1.</summary>
     public double LayerDecay { get; init; } = 1;
 
+    /// <summary>How many layers from the bottom stay as they are, with the embeddings below them, at least 0; <c>null</c> trains the embeddings, too. What is frozen costs no backward pass. Default <c>null</c>.</summary>
+    public int? FrozenLayers { get; init; }
+
     /// <summary>Examples in memory at a time, at least 1; a step of more comes in parts, and its gradients add up to the same. <c>null</c> takes a batch in one piece. Default <c>null</c>.</summary>
     public int? MicroBatchSize { get; init; }
 
@@ -99,6 +102,7 @@ public sealed record FinetuneSettings
         ArgumentOutOfRangeException.ThrowIfGreaterThan(LayerDecay, 1);
         ArgumentOutOfRangeException.ThrowIfNegative(AverageDecay);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(AverageDecay, 1);
+        if (FrozenLayers is < 0) throw new ArgumentOutOfRangeException(nameof(FrozenLayers), FrozenLayers, "FrozenLayers is at least 0, or null.");
         if (MicroBatchSize is < 1) throw new ArgumentOutOfRangeException(nameof(MicroBatchSize), MicroBatchSize, "MicroBatchSize is at least 1 example, or null.");
         Objective.Validate();
         if (Patience is < 1) throw new ArgumentOutOfRangeException(nameof(Patience), Patience, "Patience is at least 1 epoch, or null.");

@@ -11,10 +11,17 @@ internal static partial class LayerRates
     /// <param name="decay">Factor from a layer to the one below, in (0, 1]; 1 is the same rate for all.</param>
     public static Func<string, double> Of(IEnumerable<string> names, double decay)
     {
-        var all = names.ToArray();
-        var layers = all.Select(LayerOf).Where(l => l is not null).DefaultIfEmpty(-1).Max() + 1 ?? 0;
+        var layers = Count(names);
         return name => LayerOf(name) is { } layer ? Math.Pow(decay, layers - layer) : IsEmbedding(name) ? Math.Pow(decay, layers + 1) : 1;
     }
+
+    /// <summary>Whether a parameter is below the layers that are trained.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="frozen">Layers that are frozen, from the bottom; <c>null</c> freezes nothing, 0 the embeddings.</param>
+    public static bool IsFrozen(string name, int? frozen) => frozen is { } count && (LayerOf(name) is { } layer ? layer < count : IsEmbedding(name));
+
+    /// <summary>Number of layers.</summary>
+    public static int Count(IEnumerable<string> names) => names.Select(LayerOf).Max() + 1 ?? 0;
 
     private static int? LayerOf(string name) => Layer().Match(name) is { Success: true } match ? int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture) : null;
 

@@ -108,6 +108,8 @@ public sealed class Bert : EncoderModel
         return _encoder.forward(inputs.Ids, inputs.Bias, inputs.Segments);
     }
 
+    private protected override bool CanShorten => true;
+
     private protected override Tensor EncodeFirst(EncoderInputs inputs)
     {
         CheckLength(inputs.Ids);

@@ -63,6 +63,8 @@ public sealed class DistilBert : EncoderModel
         return distilbert.forward(inputs.Ids, inputs.Bias);
     }
 
+    private protected override bool CanShorten => true;
+
     private protected override Tensor EncodeFirst(EncoderInputs inputs)
     {
         CheckLength(inputs.Ids);

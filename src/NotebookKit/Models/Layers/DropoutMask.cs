@@ -16,6 +16,9 @@ public sealed unsafe class DropoutMask
     /// <summary>A source that repeats for the same seed.</summary>
     public DropoutMask(int seed = 0) => Reseed(seed);
 
+    /// <summary>Whether masks are drawn here, and not by libtorch, whose masks do not depend on the seed here. Default <c>true</c>; to measure what it brings.</summary>
+    public bool IsVectorised { get; set; } = true;
+
     /// <summary>Starts the sequence of masks again.</summary>
     public void Reseed(int seed)
     {
@@ -61,6 +64,7 @@ public sealed unsafe class DropoutMask
 
     private Tensor Draw(long[] shape, double p, ScalarType type)
     {
+        if (!IsVectorised) return empty(shape, dtype: type).bernoulli_(1 - p).mul_(1 / (1 - p));
         var mask = empty(shape, dtype: ScalarType.Float32);
         Fill((float*)TensorMemory.Pointer(mask), mask.numel(), p);
         if (type == ScalarType.Float32) return mask;
