@@ -33,7 +33,7 @@ internal static class EpochBenchmark
         // All that is not the test part is what the draw is from, as in the anchor.
         var pool = data.Train.With("banking77", data.Train.Concat(data.Validation));
         var train = pool.SamplePerClass(10, seed: 0);
-        Console.WriteLine($"{Machine.Cpu}, {get_num_threads()} threads; {train.Count} examples, {data.Test.Count:N0} test examples");
+        Console.WriteLine($"{Hardware.Cpu}, {get_num_threads()} threads; {train.Count} examples, {data.Test.Count:N0} test examples");
         Waste(encoder, pool);
 
         var usual = new FinetuneSettings { Epochs = 20, BatchSize = 32, LearningRate = 2e-4, HeadStart = HeadStart.Random };

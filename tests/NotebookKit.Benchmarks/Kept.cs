@@ -19,14 +19,14 @@ internal static class Kept
     public static void Compare()
     {
         var before = File.Exists(PathOf) ? JsonNode.Parse(File.ReadAllText(PathOf))!.AsObject() : [];
-        var here = before[Machine.Cpu]?.AsObject() ?? [];
+        var here = before[Hardware.Cpu]?.AsObject() ?? [];
         foreach (var (name, ratio) in Ratios)
         {
             if (here[name] is { } old && Math.Abs(ratio / (double)old - 1) > 0.1)
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name}: {ratio:F2}x, the run before had {(double)old:F2}x"));
             here[name] = Math.Round(ratio, 3);
         }
-        before[Machine.Cpu] = here.DeepClone();
+        before[Hardware.Cpu] = here.DeepClone();
         WholeFile.Write(PathOf, before.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
     }
 }

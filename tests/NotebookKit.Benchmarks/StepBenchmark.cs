@@ -30,7 +30,7 @@ internal static class StepBenchmark
         TorchRuntime.EnsureLoaded();
         set_num_threads(Environment.ProcessorCount);
         var shape = Shapes[0];
-        Console.WriteLine($"{Machine.Cpu}; {shape}; times a step takes without one lever, best of {rounds} interleaved rounds");
+        Console.WriteLine($"{Hardware.Cpu}; {shape}; times a step takes without one lever, best of {rounds} interleaved rounds");
         foreach (var type in new[] { ScalarType.Float32, ScalarType.BFloat16 })
         {
             using var all = Kit(shape, type);
@@ -49,7 +49,7 @@ internal static class StepBenchmark
     {
         TorchRuntime.EnsureLoaded();
         set_num_threads(Environment.ProcessorCount);
-        Console.WriteLine($"{Machine.Cpu}, {get_num_threads()} threads; milliseconds a step, best of {rounds} interleaved rounds; baseline: TorchSharp eager with its own AdamW");
+        Console.WriteLine($"{Hardware.Cpu}, {get_num_threads()} threads; milliseconds a step, best of {rounds} interleaved rounds; baseline: TorchSharp eager with its own AdamW");
         var last = "";
         foreach (var shape in quick ? Shapes[..1] : Shapes)
         {

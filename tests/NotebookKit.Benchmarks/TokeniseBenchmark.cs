@@ -1,3 +1,4 @@
+using NotebookKit.Runtime;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text;
@@ -22,7 +23,7 @@ internal static class TokeniseBenchmark
         string[] intents = [.. DatasetCatalog.Load("support-intents").Train.Texts];
         var lines = File.Exists(plays) ? File.ReadAllText(plays).Split("\n\n").Select(p => p + "\n\n").ToArray() : intents;
         var megabytes = lines.Sum(l => Encoding.UTF8.GetByteCount(l)) / 1e6;
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Machine.Cpu}; {(File.Exists(plays) ? "tinyshakespeare" : "support-intents")}, {megabytes:F2} MB in {lines.Length:N0} texts; best of {Rounds}, one thread"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Hardware.Cpu}; {(File.Exists(plays) ? "tinyshakespeare" : "support-intents")}, {megabytes:F2} MB in {lines.Length:N0} texts; best of {Rounds}, one thread"));
 
         var gpt2 = Path.Combine(shared, "reference", "tokenizers", "gpt2");
         var wordPiece = RepositoryFolder.Data("models", "pocket-encoder");

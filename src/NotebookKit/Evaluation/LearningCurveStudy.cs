@@ -4,7 +4,7 @@ using NotebookKit.Data;
 using NotebookKit.Display;
 using NotebookKit.Plotting;
 using NotebookKit.Statistics;
-using NotebookKit.Training;
+using NotebookKit.Tracking;
 
 namespace NotebookKit.Evaluation;
 

@@ -36,8 +36,12 @@ public abstract class EncoderDecoderModel : LanguageModel
     /// <summary>Logits (B, T, V) of target ids (B, T), each place seeing the source and the target before it.</summary>
     public Tensor forward(EncoderInputs source, Tensor target)
     {
-        using var inputs = new DecoderInputs(target, attentionType: DataType);
-        return Logits(Decode(inputs, Encode(source), source));
+        var inputs = new DecoderInputs(target, attentionType: DataType);
+        try { return Logits(Decode(inputs, Encode(source), source)); }
+        finally
+        {
+            if (!RecomputesLayers) inputs.Dispose();                          // else the backward pass reads them once more; they go with the caller's scope
+        }
     }
 
     /// <summary>The decoder's input for labels (B, T): shifted right, the start token in front, -100 as padding.</summary>

@@ -49,7 +49,12 @@ public abstract class EncoderModel : LanguageModel
 
     /// <summary>What comes out of the head: hidden states (B, T, D), class logits (B, C) or (B, T, C), or vocabulary logits (B, T, V).</summary>
     public Tensor forward(EncoderInputs inputs) =>
-        Predict(HasShortLastLayer ? EncodeFirst(inputs) : Encode(inputs), inputs);
+        Predict(Read(inputs), inputs);
+
+    private Tensor Read(EncoderInputs inputs) => HasShortLastLayer ? EncodeFirst(inputs) : Encode(inputs);
+
+    /// <summary>Class logits (B, C) whose features are mixed on the way: <paramref name="mix"/> takes and gives (B, D).</summary>
+    internal Tensor forward(EncoderInputs inputs, Func<Tensor, Tensor> mix) => Classifier.forward(Drop(mix(Features(Read(inputs), inputs)), ClassifierDropout));
 
     /// <summary>The head alone, on hidden states (B, T, D).</summary>
     public Tensor Predict(Tensor hidden, EncoderInputs inputs) => Head.Head switch

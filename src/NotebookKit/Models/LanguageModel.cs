@@ -9,7 +9,9 @@ namespace NotebookKit.Models;
 public abstract class LanguageModel : nn.Module
 {
     private protected LanguageModel(string name, ConfigJson config, HeadSettings head, ModelBuilder build) : base(name) =>
-        (Config, Head, Dropout, DataType) = (config, head, build.Dropout, build.Type);
+        (Config, Head, Dropout, DataType, _layers) = (config, head, build.Dropout, build.Type, build.Layers);
+
+    private readonly LayerStack _layers;
 
     /// <summary>The configuration it was built from.</summary>
     public ConfigJson Config { get; }
@@ -19,6 +21,10 @@ public abstract class LanguageModel : nn.Module
 
     /// <summary>Source of dropout masks.</summary>
     public DropoutMask Dropout { get; }
+
+    /// <summary>Whether training keeps a layer's input alone and computes the layer once more for the backward pass (Chen et al. 2016, https://arxiv.org/abs/1604.06174): the same result for a third more time
+    /// and the activations of one layer instead of all. Default <c>false</c>.</summary>
+    public bool RecomputesLayers { get => _layers.Recomputes; set => _layers.Recomputes = value; }
 
     /// <summary>Type of the matrix weights, and so of the attention bias.</summary>
     public ScalarType DataType { get; private set; }

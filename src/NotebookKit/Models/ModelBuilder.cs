@@ -20,12 +20,15 @@ public sealed class ModelBuilder
     public ModelBuilder(DropoutMask dropout, ScalarType type = ScalarType.Float32, bool onMeta = false)
     {
         Runtime.TorchRuntime.EnsureLoaded();
-        (Dropout, Type) = (dropout, type);
+        (Dropout, Type, Layers) = (dropout, type, new LayerStack(dropout));
         _device = onMeta ? new Device(TorchSharp.DeviceType.META) : null;
     }
 
     /// <summary>Source of dropout masks.</summary>
     public DropoutMask Dropout { get; }
+
+    /// <summary>Runs the model's layers.</summary>
+    internal LayerStack Layers { get; }
 
     /// <summary>Type of the parameters.</summary>
     public ScalarType Type { get; }

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using NotebookKit.Display;
-using NotebookKit.Training;
+using NotebookKit.Tracking;
 
 namespace NotebookKit.Notebooks;
 
@@ -23,6 +23,7 @@ public sealed class LiveProgress : IProgress<TrainingProgress>
     /// <inheritdoc/>
     public void Report(TrainingProgress value)
     {
+        if (value is RunStarted or EpochEnded) return;                        // the bar shows steps; the last of an epoch has told it
         var ended = value.Message is not null || value.Step >= value.TotalSteps;
         if (!ended && _handle is not null && _sinceUpdate.Elapsed < Interval) return;
         _sinceUpdate.Restart();

@@ -126,15 +126,24 @@ public sealed class TextClassifier : IDisposable
     /// <summary>What the head reads of every text, (N, D): the frozen encoder's features.</summary>
     public float[][] Features(IReadOnlyList<string> texts) => Read(texts, inputs => Model.Features(Model.Encode(inputs), inputs));
 
+    /// <summary>Hands on the logits of every text as they come, in an order of its own: however many texts, never more than a batch's are held.</summary>
+    internal void EachLogits(IReadOnlyList<string> texts, Action<int, float[]> use) => Read(texts, inputs => Model.forward(inputs), use);
+
     /// <inheritdoc/>
     public void Dispose() => Model.Dispose();
 
     private float[][] Read(IReadOnlyList<string> texts, Func<EncoderInputs, Tensor> compute)
     {
+        var result = new float[texts.Count][];
+        Read(texts, compute, (i, row) => result[i] = row);
+        return result;
+    }
+
+    private void Read(IReadOnlyList<string> texts, Func<EncoderInputs, Tensor> compute, Action<int, float[]> use)
+    {
         var empty = Enumerable.Range(0, texts.Count).FirstOrDefault(i => string.IsNullOrWhiteSpace(texts[i]), -1);
         if (empty >= 0) throw new ArgumentException($"Text {empty + 1} of {texts.Count} is empty; a classifier needs something to read.", nameof(texts));
         var rows = texts.AsParallel().AsOrdered().Select(t => Tokenizer.Encode(t, MaximumLength)).ToArray();
-        var result = new float[texts.Count][];
         using var noGradient = no_grad();
         var wasTraining = Model.training;
         Model.eval();
@@ -144,9 +153,8 @@ public sealed class TextClassifier : IDisposable
             using var inputs = new EncoderInputs(Batch.Pad([.. window.Select(i => rows[i])], Tokenizer.PadId), Model.DataType);
             var values = compute(inputs).to(ScalarType.Float32).contiguous();
             var (flat, width) = (values.data<float>().ToArray(), (int)values.size(1));
-            for (var i = 0; i < window.Length; i++) result[window[i]] = flat[(i * width)..((i + 1) * width)];
+            for (var i = 0; i < window.Length; i++) use(window[i], flat[(i * width)..((i + 1) * width)]);
         }
         Model.train(wasTraining);
-        return result;
     }
 }

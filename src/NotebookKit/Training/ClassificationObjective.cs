@@ -30,8 +30,18 @@ public sealed record ClassificationObjective
     /// <summary>Weight of the divergence between two passes under different dropout (R-Drop, Liang et al. 2021, https://arxiv.org/abs/2106.14448), at least 0; 0 is one pass. Doubles a step's time. Default 0.</summary>
     public double RDropAlpha { get; init; }
 
+    /// <summary>Two examples are mixed into one, features and losses alike, with a share drawn from Beta(α, α), at least 0 (mixup of sentences, Guo et al. 2019, https://arxiv.org/abs/1905.08941); 0 is none. Default 0.</summary>
+    public double MixupAlpha { get; init; }
+
+    /// <summary>Share of tokens, the first aside, that a step hides from the network, in [0, 1) (token cutoff, Shen et al. 2020, https://arxiv.org/abs/2009.13818). Default 0.</summary>
+    public double TokenCutoff { get; init; }
+
     internal void Validate()
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(MixupAlpha);
+        ArgumentOutOfRangeException.ThrowIfNegative(TokenCutoff);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(TokenCutoff, 1);
+        if (MixupAlpha > 0 && RDropAlpha > 0) throw new ArgumentException("R-Drop compares two passes over the same examples, and mixup has none: set MixupAlpha or RDropAlpha, not both.");
         ArgumentOutOfRangeException.ThrowIfNegative(LabelSmoothing);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(LabelSmoothing, 1);
         ArgumentOutOfRangeException.ThrowIfNegative(FocalGamma);

@@ -73,6 +73,20 @@ public sealed record FinetuneSettings
     /// <summary>Decay of a moving average of the weights, in [0, 1); the average is what is measured and kept. 0 is none. Default 0.</summary>
     public double AverageDecay { get; init; }
 
+    /// <summary>Share of numbers dropped in place of the pretrained model's own, in [0, 1) (Srivastava et al. 2014); <c>null</c> leaves it as pretrained. Default <c>null</c>.</summary>
+    public double? Dropout { get; init; }
+
+    /// <summary>How many of the best epochs are averaged at the end, one after the other while the validation part does not suffer (greedy soup, Wortsman et al. 2022,
+    /// https://arxiv.org/abs/2203.05482; averages of one run's weights: Izmailov et al. 2018, https://arxiv.org/abs/1803.05407); 1 is none. Each costs the memory of the weights. Default 1.</summary>
+    public int SoupSize { get; init; } = 1;
+
+    /// <summary>Whether a layer's activations are thrown away and computed again for the backward pass: about a third more time for memory of one layer instead of all
+    /// (Chen et al. 2016, https://arxiv.org/abs/1604.06174). The result is the same. Default no.</summary>
+    public bool RecomputesLayers { get; init; }
+
+    /// <summary>What is checked while the run goes. Default nothing beyond finite numbers.</summary>
+    public TrainingChecks Checks { get; init; } = new();
+
     /// <summary>Where the run keeps what it can go on from; <c>null</c> keeps nothing. Default <c>null</c>.</summary>
     public CheckpointSettings? Checkpoints { get; init; }
 
@@ -102,6 +116,8 @@ public sealed record FinetuneSettings
         ArgumentOutOfRangeException.ThrowIfGreaterThan(LayerDecay, 1);
         ArgumentOutOfRangeException.ThrowIfNegative(AverageDecay);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(AverageDecay, 1);
+        if (Dropout is < 0 or >= 1) throw new ArgumentOutOfRangeException(nameof(Dropout), Dropout, "Dropout is in [0, 1), or null.");
+        ArgumentOutOfRangeException.ThrowIfLessThan(SoupSize, 1);
         if (FrozenLayers is < 0) throw new ArgumentOutOfRangeException(nameof(FrozenLayers), FrozenLayers, "FrozenLayers is at least 0, or null.");
         if (MicroBatchSize is < 1) throw new ArgumentOutOfRangeException(nameof(MicroBatchSize), MicroBatchSize, "MicroBatchSize is at least 1 example, or null.");
         Objective.Validate();

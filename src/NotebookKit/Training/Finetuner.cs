@@ -1,5 +1,7 @@
 using NotebookKit.Data;
 using NotebookKit.Pipelines;
+using NotebookKit.Tracking;
+using NotebookKit.Training.Runs;
 
 namespace NotebookKit.Training;
 
@@ -13,7 +15,7 @@ public sealed class Finetuner(FinetuneSettings settings)
     /// <param name="classifier">What is trained; afterwards it has the weights of the best epoch.</param>
     /// <param name="train">Examples to learn from; of the classifier's classes.</param>
     /// <param name="validation">Examples to choose the epoch by; <c>null</c> keeps the last.</param>
-    /// <param name="progress">Reports after every step.</param>
+    /// <param name="progress">Is told of the start, every step, every epoch and the end.</param>
     /// <param name="cancellation">Stops between steps; the classifier then has the best weights so far.</param>
     /// <exception cref="ArgumentException">The data's classes are not the classifier's.</exception>
     /// <exception cref="IOException">Checkpoints cannot be written.</exception>
@@ -31,14 +33,14 @@ public sealed class Finetuner(FinetuneSettings settings)
     /// <summary>Mean cross-entropy and share right of a classifier on a dataset.</summary>
     public static (double Loss, double Accuracy) Measure(TextClassifier classifier, TextDataset data)
     {
-        var (logits, labels) = (classifier.Logits(data.Texts), data.LabelIds());
+        var labels = data.LabelIds();
         var (loss, right) = (0.0, 0);
-        for (var i = 0; i < logits.Length; i++)
+        classifier.EachLogits(data.Texts, (i, logits) =>
         {
-            var largest = logits[i].Max();
-            loss += largest + Math.Log(logits[i].Sum(l => Math.Exp(l - largest))) - logits[i][labels[i]];
-            if (Array.IndexOf(logits[i], largest) == labels[i]) right++;
-        }
+            var largest = logits.Max();
+            loss += largest + Math.Log(logits.Sum(l => Math.Exp(l - largest))) - logits[labels[i]];
+            if (Array.IndexOf(logits, largest) == labels[i]) right++;
+        });
         return (loss / data.Count, (double)right / data.Count);
     }
 

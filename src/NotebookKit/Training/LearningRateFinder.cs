@@ -1,5 +1,6 @@
 using NotebookKit.Data;
 using NotebookKit.Pipelines;
+using NotebookKit.Training.Runs;
 using TorchSharp;
 
 namespace NotebookKit.Training;

@@ -3,7 +3,9 @@ using System.Globalization;
 using NotebookKit.Optimizers;
 using NotebookKit.Pipelines;
 using NotebookKit.Schedules;
+using NotebookKit.Tracking;
 using NotebookKit.Training;
+using NotebookKit.Training.Runs;
 
 namespace NotebookKit.Tests.Training;
 
@@ -22,10 +24,13 @@ public sealed class ResumeTests : IDisposable
     [Theory]
     [InlineData(TrainingPrecision.Float32)]
     [InlineData(TrainingPrecision.BFloat16)]
-    public void A_cancelled_run_goes_on_and_ends_as_if_it_had_not_been(TrainingPrecision precision)
+    [InlineData(TrainingPrecision.Float32, true)]
+    public void A_cancelled_run_goes_on_and_ends_as_if_it_had_not_been(TrainingPrecision precision, bool mixes = false)
     {
-        var whole = Run(Settings with { Precision = precision });
-        var settings = Settings with { Precision = precision, Checkpoints = new CheckpointSettings(_folder["run"]) { EverySteps = 3 } };
+        var start = Settings with { Precision = precision };
+        if (mixes) start = start with { SoupSize = 3, Dropout = 0.2, RecomputesLayers = true, Objective = new ClassificationObjective { MixupAlpha = 0.4, TokenCutoff = 0.2 } };
+        var whole = Run(start);
+        var settings = start with { Checkpoints = new CheckpointSettings(_folder["run"]) { EverySteps = 3 } };
         for (var stopAt = 4; ; stopAt += 5)
         {
             using var cancel = new CancellationTokenSource();

@@ -60,6 +60,7 @@ public sealed class Gemma3 : DecoderModel
 
     private sealed class Body : nn.Module
     {
+        private readonly LayerStack _stack;
         public readonly Embedding embed_tokens;
         private readonly ModuleList<Layer> layers;
         private readonly RmsNorm norm;
@@ -68,6 +69,7 @@ public sealed class Gemma3 : DecoderModel
 
         public Body(ConfigJson config, int width, ModelBuilder build) : base(nameof(Body))
         {
+            _stack = build.Layers;
             _scale = Math.Sqrt(width);
             var headWidth = config.Int("head_dim", 256);
             _global = new Rope(config, headWidth, "full_attention", config.Real("rope_theta", 1e6));
@@ -87,7 +89,7 @@ public sealed class Gemma3 : DecoderModel
             using var scale = tensor((float)_scale).to(x.dtype);                                                // rounded to the weights' type, as the reference does
             x = x * scale;                                                                                      // (B, T, D)
             var (global, local) = (_global.At(inputs.Positions, x.dtype), _local.At(inputs.Positions, x.dtype));
-            foreach (var layer in layers) x = LayerScope.Next(x, h => layer.forward(h, inputs, layer.IsLocal ? local : global, cache));
+            foreach (var layer in layers) x = _stack.Next(x, h => layer.forward(h, inputs, layer.IsLocal ? local : global, cache));
             return norm.forward(x);
         }
     }

@@ -53,6 +53,7 @@ public sealed class Gpt2 : DecoderModel
 
     private sealed class Body : nn.Module
     {
+        private readonly LayerStack _stack;
         public readonly Embedding wte;
         private readonly Embedding wpe;
         private readonly ModuleList<Block> h;
@@ -62,6 +63,7 @@ public sealed class Gpt2 : DecoderModel
 
         public Body(ConfigJson config, int width, int positions, ModelBuilder build) : base(nameof(Body))
         {
+            _stack = build.Layers;
             (_dropout, _p) = (build.Dropout, config.Real("embd_pdrop", 0.1));
             wte = new Embedding(build, config.Int("vocab_size", 50257), width);
             wpe = new Embedding(build, positions, width);
@@ -75,7 +77,7 @@ public sealed class Gpt2 : DecoderModel
             var x = wte.forward(inputs.Ids) + wpe.forward(inputs.Positions);                                    // (B, T, D)
             if (training) x = _dropout.Apply(x, _p);
             var bias = inputs.Bias();
-            foreach (var block in h) x = LayerScope.Next(x, y => block.forward(y, bias, cache));
+            foreach (var block in h) x = _stack.Next(x, y => block.forward(y, bias, cache));
             return ln_f.forward(x);
         }
     }

@@ -55,6 +55,7 @@ public sealed class GptNeoX : DecoderModel
 
     private sealed class Body : nn.Module
     {
+        private readonly LayerStack _stack;
         public readonly Embedding embed_in;
         private readonly ModuleList<Layer> layers;
         private readonly LayerNorm final_layer_norm;
@@ -64,6 +65,7 @@ public sealed class GptNeoX : DecoderModel
 
         public Body(ConfigJson config, int width, ModelBuilder build) : base(nameof(Body))
         {
+            _stack = build.Layers;
             (_dropout, _p) = (build.Dropout, config.Real("hidden_dropout", 0));
             _rope = new Rope(config, width / config.Int("num_attention_heads", 64), theta: config.Real("rotary_emb_base", 10000));
             embed_in = new Embedding(build, config.Int("vocab_size", 50432), width);
@@ -77,7 +79,7 @@ public sealed class GptNeoX : DecoderModel
             var x = embed_in.forward(inputs.Ids);                                                               // (B, T, D)
             if (training) x = _dropout.Apply(x, _p);
             var rope = _rope.At(inputs.Positions, x.dtype);
-            foreach (var layer in layers) x = LayerScope.Next(x, h => layer.forward(h, inputs, rope, cache));
+            foreach (var layer in layers) x = _stack.Next(x, h => layer.forward(h, inputs, rope, cache));
             return final_layer_norm.forward(x);
         }
     }

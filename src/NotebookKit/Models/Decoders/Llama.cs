@@ -84,12 +84,14 @@ public sealed class Llama : DecoderModel
 
     private sealed class Body : nn.Module
     {
+        private readonly LayerStack _stack;
         public readonly Embedding embed_tokens;
         private readonly ModuleList<Layer> layers;
         private readonly RmsNorm norm;
 
         public Body(ConfigJson config, LlamaShape shape, ModelBuilder build) : base(nameof(Body))
         {
+            _stack = build.Layers;
             Rope = new Rope(config, shape.HeadWidth);
             embed_tokens = new Embedding(build, shape.Vocabulary, shape.Width, untrainedId: config.Int("pad_token_id", -1));
             layers = nn.ModuleList(Enumerable.Range(0, shape.Layers).Select(i => new Layer(shape, i, Window(config, i), Turns(config, i), build)).ToArray());
@@ -103,7 +105,7 @@ public sealed class Llama : DecoderModel
         {
             var x = embed_tokens.forward(inputs.Ids);                                                           // (B, T, D)
             var rope = Rope.At(inputs.Positions, x.dtype);
-            foreach (var layer in layers) x = LayerScope.Next(x, h => layer.forward(h, inputs, rope, cache));
+            foreach (var layer in layers) x = _stack.Next(x, h => layer.forward(h, inputs, rope, cache));
             return norm.forward(x);
         }
 

@@ -96,6 +96,7 @@ public sealed class Bart : EncoderDecoderModel
 
     private sealed class Stack : nn.Module
     {
+        private readonly LayerStack _stack;
         private readonly Table embed_positions;
         private readonly LayerNorm? layernorm_embedding, layer_norm;
         private readonly ModuleList<Layer> layers;
@@ -105,6 +106,7 @@ public sealed class Bart : EncoderDecoderModel
 
         public Stack(ConfigJson config, int width, string side, ModelBuilder build) : base(nameof(Stack))
         {
+            _stack = build.Layers;
             var marian = config.ModelType == "marian";
             (_offset, _dropout, _p) = (marian ? 0 : 2, build.Dropout, config.Real("dropout", 0.1));
             _scale = config.Flag("scale_embedding", false) ? Math.Sqrt(width) : 1;
@@ -122,7 +124,7 @@ public sealed class Bart : EncoderDecoderModel
             x = (_scale == 1 ? x : x * _scale) + embed_positions.weight.narrow(0, past + _offset, x.size(1));   // (B, T, D)
             if (layernorm_embedding is not null) x = layernorm_embedding.forward(x);
             if (training) x = _dropout.Apply(x, _p);
-            foreach (var layer in layers) x = LayerScope.Next(x, h => layer.forward(h, bias, memory, memoryBias, cache));
+            foreach (var layer in layers) x = _stack.Next(x, h => layer.forward(h, bias, memory, memoryBias, cache));
             return layer_norm is null ? x : layer_norm.forward(x);
         }
     }

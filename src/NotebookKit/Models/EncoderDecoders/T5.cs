@@ -73,6 +73,7 @@ public sealed class T5 : EncoderDecoderModel
 
     private sealed class Stack : nn.Module
     {
+        private readonly LayerStack _stack;
         private readonly ModuleList<Block> block;
         private readonly RmsNorm final_layer_norm;
         private readonly DropoutMask _dropout;
@@ -80,6 +81,7 @@ public sealed class T5 : EncoderDecoderModel
 
         public Stack(ConfigJson config, int width, int layers, bool isDecoder, ModelBuilder build) : base(nameof(Stack))
         {
+            _stack = build.Layers;
             (_dropout, _p) = (build.Dropout, config.Real("dropout_rate", 0.1));
             block = nn.ModuleList(Enumerable.Range(0, layers).Select(i => new Block(config, width, i, isDecoder, build)).ToArray());
             final_layer_norm = new RmsNorm(build, width, config.Real("layer_norm_epsilon", 1e-6));
@@ -90,7 +92,7 @@ public sealed class T5 : EncoderDecoderModel
         {
             var positions = block[0].PositionBias(x.size(1), past + x.size(1));                                 // (1, H, T, past + T)
             bias = bias is null ? positions : positions + bias;
-            foreach (var b in block) x = LayerScope.Next(x, h => b.forward(h, bias, memory, memoryBias, cache));
+            foreach (var b in block) x = _stack.Next(x, h => b.forward(h, bias, memory, memoryBias, cache));
             x = final_layer_norm.forward(x);
             return training ? _dropout.Apply(x, _p) : x;
         }

@@ -85,12 +85,14 @@ public sealed class Albert : EncoderModel
 
     private sealed class Layers : nn.Module
     {
+        private readonly LayerStack _stack;
         private readonly Linear embedding_hidden_mapping_in;
         private readonly ModuleList<Group> albert_layer_groups;
         private readonly int _layers;
 
         public Layers(ConfigJson config, int width, ModelBuilder build) : base(nameof(Layers))
         {
+            _stack = build.Layers;
             _layers = config.Int("num_hidden_layers", 12);
             embedding_hidden_mapping_in = new Linear(build, config.Int("embedding_size", 128), width);
             albert_layer_groups = nn.ModuleList(Enumerable.Range(0, config.Int("num_hidden_groups", 1)).Select(_ => new Group(config, width, build)).ToArray());
@@ -100,7 +102,11 @@ public sealed class Albert : EncoderModel
         public Tensor forward(Tensor x, Tensor? bias)
         {
             x = embedding_hidden_mapping_in.forward(x);                                                        // (B, T, D)
-            for (var i = 0; i < _layers; i++) x = LayerScope.Next(x, h => albert_layer_groups[(int)(i / ((double)_layers / albert_layer_groups.Count))].forward(h, bias));
+            for (var i = 0; i < _layers; i++)
+            {
+                var group = albert_layer_groups[(int)(i / ((double)_layers / albert_layer_groups.Count))];
+                x = _stack.Next(x, h => group.forward(h, bias));
+            }
             return x;
         }
     }

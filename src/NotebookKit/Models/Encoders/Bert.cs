@@ -198,10 +198,12 @@ internal sealed class BertEmbeddings : nn.Module
 
 internal sealed class BertEncoder : nn.Module
 {
+    private readonly LayerStack _stack;
     private readonly ModuleList<BertLayer> layer;
 
     public BertEncoder(BertConfig config, ModelBuilder build) : base(nameof(BertEncoder))
     {
+        _stack = build.Layers;
         layer = nn.ModuleList(Enumerable.Range(0, config.Layers).Select(_ => new BertLayer(config, build)).ToArray());
         RegisterComponents();
     }
@@ -210,7 +212,7 @@ internal sealed class BertEncoder : nn.Module
     public Tensor forward(Tensor x, Tensor? bias, bool firstOnly)
     {
         x = x.to(layer[0].DataType);
-        foreach (var l in layer) x = LayerScope.Next(x, h => l.forward(h, bias, firstOnly && ReferenceEquals(l, layer[^1])));
+        foreach (var l in layer) x = _stack.Next(x, h => l.forward(h, bias, firstOnly && ReferenceEquals(l, layer[^1])));
         return x;
     }
 }

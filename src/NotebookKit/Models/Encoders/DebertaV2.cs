@@ -137,6 +137,7 @@ public sealed class DebertaV2 : EncoderModel
 
     private sealed class Layers : nn.Module
     {
+        private readonly LayerStack _stack;
         private readonly ModuleList<Layer> layer;
         private readonly Embedding? rel_embeddings;
         private readonly LayerNorm? LayerNorm;
@@ -145,6 +146,7 @@ public sealed class DebertaV2 : EncoderModel
 
         public Layers(ConfigJson config, BertConfig shape, ModelBuilder build) : base(nameof(Layers))
         {
+            _stack = build.Layers;
             layer = nn.ModuleList(Enumerable.Range(0, shape.Layers).Select(_ => new Layer(config, shape, build)).ToArray());
             if (config.Flag("relative_attention", false))
             {
@@ -169,10 +171,11 @@ public sealed class DebertaV2 : EncoderModel
             var bias = inputs.Bias;
             for (var i = 0; i < layer.Count; i++)
             {
-                x = LayerScope.Next(x, h =>
+                var at = i;                                                     // a layer that is computed once more still knows its place
+                x = _stack.Next(x, h =>
                 {
-                    var next = layer[i].forward(h, bias, places, relative, _side);
-                    return i == 0 && conv is not null ? conv.forward(h, next, inputs.Mask) : next;
+                    var next = layer[at].forward(h, bias, places, relative, _side);
+                    return at == 0 && conv is not null ? conv.forward(h, next, inputs.Mask) : next;
                 });
             }
             return x;

@@ -123,10 +123,12 @@ public sealed class DistilBert : EncoderModel
 
     private sealed class Transformer : nn.Module
     {
+        private readonly LayerStack _stack;
         private readonly ModuleList<Layer> layer;
 
         public Transformer(ConfigJson config, int width, ModelBuilder build) : base(nameof(Transformer))
         {
+            _stack = build.Layers;
             layer = nn.ModuleList(Enumerable.Range(0, config.Int("n_layers", 6)).Select(_ => new Layer(config, width, build)).ToArray());
             RegisterComponents();
         }
@@ -134,7 +136,7 @@ public sealed class DistilBert : EncoderModel
         /// <summary>(B, T, D) to (B, T, D), or to (B, 1, D): the last layer at the first token alone.</summary>
         public Tensor forward(Tensor x, Tensor? bias, bool firstOnly)
         {
-            foreach (var l in layer) x = LayerScope.Next(x, h => l.forward(h, bias, firstOnly && ReferenceEquals(l, layer[^1])));
+            foreach (var l in layer) x = _stack.Next(x, h => l.forward(h, bias, firstOnly && ReferenceEquals(l, layer[^1])));
             return x;
         }
     }

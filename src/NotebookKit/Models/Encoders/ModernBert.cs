@@ -72,6 +72,7 @@ public sealed class ModernBert : EncoderModel
 
     private sealed class Body : nn.Module
     {
+        private readonly LayerStack _stack;
         private readonly Embeddings embeddings;
         private readonly ModuleList<Layer> layers;
         private readonly LayerNorm final_norm;
@@ -80,6 +81,7 @@ public sealed class ModernBert : EncoderModel
 
         public Body(ConfigJson config, int width, ModelBuilder build) : base(nameof(Body))
         {
+            _stack = build.Layers;
             var headWidth = width / config.Int("num_attention_heads", 12);
             _global = new Rope(config, headWidth, "full_attention", config.Real("global_rope_theta", 160000));
             _local = new Rope(config, headWidth, "sliding_attention", config.Real("local_rope_theta", 10000));
@@ -101,7 +103,7 @@ public sealed class ModernBert : EncoderModel
             var positions = arange(x.size(1), dtype: ScalarType.Int64).unsqueeze(0);
             var (global, local) = (_global.At(positions, x.dtype), _local.At(positions, x.dtype));
             var near = Near(inputs, x.dtype);
-            foreach (var layer in layers) x = LayerScope.Next(x, h => layer.forward(h, layer.IsLocal ? near : inputs.Bias, layer.IsLocal ? local : global));
+            foreach (var layer in layers) x = _stack.Next(x, h => layer.forward(h, layer.IsLocal ? near : inputs.Bias, layer.IsLocal ? local : global));
             return final_norm.forward(x);
         }
 

@@ -90,12 +90,14 @@ public sealed class Mpnet : EncoderModel
 
     private sealed class Layers : nn.Module
     {
+        private readonly LayerStack _stack;
         private readonly ModuleList<Layer> layer;
         private readonly Embedding relative_attention_bias;
         private readonly int _buckets;
 
         public Layers(BertConfig shape, int buckets, ModelBuilder build) : base(nameof(Layers))
         {
+            _stack = build.Layers;
             _buckets = buckets;
             layer = nn.ModuleList(Enumerable.Range(0, shape.Layers).Select(_ => new Layer(shape, build)).ToArray());
             relative_attention_bias = new Embedding(build, buckets, shape.Heads);
@@ -106,7 +108,7 @@ public sealed class Mpnet : EncoderModel
         {
             var positions = relative_attention_bias.forward(RelativeBuckets.Of(x.size(1), x.size(1), bidirectional: true, _buckets, 128)).permute(2, 0, 1).unsqueeze(0);   // (1, H, T, T)
             var sum = bias is null ? positions : positions + bias;
-            foreach (var l in layer) x = LayerScope.Next(x, h => l.forward(h, sum));
+            foreach (var l in layer) x = _stack.Next(x, h => l.forward(h, sum));
             return x;
         }
     }

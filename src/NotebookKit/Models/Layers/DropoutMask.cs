@@ -19,6 +19,9 @@ public sealed unsafe class DropoutMask
     /// <summary>Whether masks are drawn here, and not by libtorch, whose masks do not depend on the seed here. Default <c>true</c>; to measure what it brings.</summary>
     public bool IsVectorised { get; set; } = true;
 
+    /// <summary>Share dropped in place of every layer's own, in [0, 1); a layer that drops nothing stays so. <c>null</c> leaves each its own, as pretrained. Default <c>null</c>.</summary>
+    public double? Probability { get; set; }
+
     /// <summary>Starts the sequence of masks again.</summary>
     public void Reseed(int seed)
     {
@@ -49,6 +52,7 @@ public sealed unsafe class DropoutMask
     /// <summary><paramref name="x"/> with a share <paramref name="p"/> of its entries zeroed and the rest scaled by 1/(1-p).</summary>
     public Tensor Apply(Tensor x, double p)
     {
+        if (p > 0) p = Probability ?? p;
         if (p == 0) return x;
         using var mask = Draw(x.shape, p, x.dtype);
         return x * mask;
@@ -57,6 +61,7 @@ public sealed unsafe class DropoutMask
     /// <summary><paramref name="x"/> + dropout(<paramref name="branch"/>), the residual connection in one operation.</summary>
     public Tensor AddResidual(Tensor x, Tensor branch, double p)
     {
+        if (p > 0) p = Probability ?? p;
         if (p == 0) return x + branch;
         using var mask = Draw(x.shape, p, x.dtype);
         return x.addcmul(branch, mask, 1);

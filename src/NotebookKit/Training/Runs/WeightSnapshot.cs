@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace NotebookKit.Training;
+namespace NotebookKit.Training.Runs;
 
 /// <summary>A copy of weights to go back to.</summary>
 internal sealed class WeightSnapshot : IDisposable

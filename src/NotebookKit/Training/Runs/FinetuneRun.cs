@@ -3,10 +3,11 @@ using NotebookKit.Data;
 using NotebookKit.Models;
 using NotebookKit.Pipelines;
 using NotebookKit.Schedules;
+using NotebookKit.Tracking;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Training;
+namespace NotebookKit.Training.Runs;
 
 /// <summary>One finetuning run: its state between steps, and how it goes on from a checkpoint.</summary>
 internal sealed class FinetuneRun : IDisposable
@@ -20,8 +21,10 @@ internal sealed class FinetuneRun : IDisposable
     private readonly RunCheckpoints? _checkpoints;
     private WeightSnapshot? _best;
     private WeightAverage? _average;
+    private WeightSoup? _soup;
     private TrainStep? _step;
     private RunState _state = new();
+    private IReadOnlyList<int> _averaged = [];
 
     public FinetuneRun(FinetuneSettings settings, TextClassifier classifier, TextDataset train, TextDataset? validation, IProgress<TrainingProgress>? progress)
     {
@@ -35,6 +38,7 @@ internal sealed class FinetuneRun : IDisposable
     {
         var random = Runtime.Seed.Everything(_settings.Seed);
         Model.Dropout.Reseed(_settings.Seed);
+        (Model.Dropout.Probability, Model.RecomputesLayers) = (_settings.Dropout, _settings.RecomputesLayers);
         if (_settings.Trained == Trained.HeadOnly) return HeadAlone();
 
         var rows = _train.Texts.AsParallel().AsOrdered().Select(t => _classifier.Tokenizer.Encode(t, _classifier.MaximumLength)).ToArray();
@@ -47,11 +51,14 @@ internal sealed class FinetuneRun : IDisposable
         var half = _settings.Precision == TrainingPrecision.BFloat16;
         var start = half ? Copies(Model.named_parameters().Select(p => (p.name, (Tensor)p.parameter))) : null;
         if (half) Model.ComputeIn(ScalarType.BFloat16);
-        using var step = _step = new TrainStep(_classifier, _settings.Optimizer, _settings.Objective, _train.CountByLabel(), LayerRates.Of(Model.named_parameters().Select(p => p.name), _settings.LayerDecay));
+        using var step = _step = new TrainStep(_classifier, _settings.Optimizer, _settings.Objective, _train.CountByLabel(), LayerRates.Of(Model.named_parameters().Select(p => p.name), _settings.LayerDecay), _settings.Seed);
         if (start is not null) Put(start, step.Optimizer.Weights);            // masters begin at the weights as they were, not as bf16 has them
         step.Optimizer.WriteBack();
         _best = new WeightSnapshot(step.Optimizer.Weights);
         _average = _settings.AverageDecay > 0 ? new WeightAverage(step.Optimizer.Weights, _settings.AverageDecay) : null;
+        _soup = _settings.SoupSize > 1 && _validation is not null ? new WeightSoup([.. step.Optimizer.Weights], _settings.SoupSize) : null;
+        var checks = new RunChecks(_settings.Checks, _classifier, _train);
+        _progress?.Report(new RunStarted(Record(), total, _clock.Elapsed));
         try
         {
             if (goesOn) Resume();
@@ -63,18 +70,25 @@ internal sealed class FinetuneRun : IDisposable
                 for (var at = _state.Batch; at < batches.Length; at++)
                 {
                     cancellation.ThrowIfCancellationRequested();
-                    var loss = step.Run(Parts(batches[at], rows, labels), _settings.LearningRate * schedule.FactorAt(_state.Steps));
+                    var parts = Parts(batches[at], rows, labels);
+                    checks.Labels(batches[at], parts);
+                    if (_state.Steps == 0) checks.Accumulation(step, Parts(batches[at], rows, labels, batches[at].Length), _settings.MicroBatchSize is null ? Parts(batches[at], rows, labels, (batches[at].Length + 1) / 2) : parts);
+                    var rate = _settings.LearningRate * schedule.FactorAt(_state.Steps);
+                    var loss = Step(step, batches[at], parts, rate, checks);
                     _state.LossSum += loss * batches[at].Length;
                     _state.Seen += batches[at].Length;
                     _state.Steps++;
                     _state.Batch++;
                     _average?.Update(_state.Steps);
-                    Report("finetune", total, _state.LossSum / _state.Seen);
+                    checks.LiveTensors(_state.Steps);
+                    _progress?.Report(Progress("finetune", total, _state.LossSum / _state.Seen) with { BatchLoss = loss, LearningRate = rate, GradientNorm = step.GradientNorm });
                     if (_checkpoints?.IsDue(_state.Steps) == true && at + 1 < batches.Length) Save(total);
                 }
                 EndEpoch();
+                _progress?.Report(new EpochEnded(_state.Epochs[^1], _state.Steps, total, Best, _clock.Elapsed));
                 Save(total);
             }
+            AverageBest(step);
         }
         finally
         {
@@ -87,16 +101,41 @@ internal sealed class FinetuneRun : IDisposable
                 Put(start!, Model.named_parameters().Select(p => (p.name, (Tensor)p.parameter)));
             }
             foreach (var parameter in Frozen()) parameter.requires_grad = true;
+            (Model.Dropout.Probability, Model.RecomputesLayers) = (null, false);
             Model.eval();
         }
-        Report("finetune", total, _state.Epochs[^1].TrainLoss, _validation is null ? "done" : _state.BestEpoch == 0 ? "done; the linear probe was best" : $"done; best epoch {_state.BestEpoch}");
-        return new TrainingHistory(_settings, _state.Epochs, _state.BestEpoch, _state.Steps, _state.StoppedEarly);
+        _progress?.Report(new RunEnded(_state.BestEpoch, _state.StoppedEarly, _state.Steps, total, _state.Epochs[^1].Epoch, _state.Epochs[^1].TrainLoss, Best, _clock.Elapsed,
+            _validation is null ? "done" : _averaged.Count > 1 ? $"done; average of epochs {string.Join(", ", _averaged)}" : _state.BestEpoch == 0 ? "done; the linear probe was best" : $"done; best epoch {_state.BestEpoch}"));
+        return new TrainingHistory(_settings, _state.Epochs, _state.BestEpoch, _state.Steps, _state.StoppedEarly) { AveragedEpochs = _averaged };
     }
 
     public void Dispose()
     {
         _best?.Dispose();
         _average?.Dispose();
+        _soup?.Dispose();
+    }
+
+    private static double Step(TrainStep step, int[] window, Batch[] parts, double rate, RunChecks checks)
+    {
+        try { return step.Run(parts, rate); }
+        catch (InvalidOperationException e) { throw new InvalidOperationException($"{e.Message} {checks.Explain(window, parts)}", e); }
+    }
+
+    /// <summary>The best epochs' average takes the place of the best where it is no worse.</summary>
+    private void AverageBest(TrainStep step)
+    {
+        if (_soup is not { Members.Count: > 1 }) return;
+        Model.eval();
+        var (epochs, accuracy, loss) = _soup.Average(() =>
+        {
+            step.Optimizer.WriteBack();
+            return Finetuner.Measure(_classifier, _validation!);
+        });
+        step.Optimizer.WriteBack();
+        if (!new SoupMember(0, accuracy, loss).IsNoWorseThan(new SoupMember(0, _state.BestAccuracy, _state.BestLoss))) return;      // the start was better than any epoch
+        (_averaged, _state.BestAccuracy, _state.BestLoss) = (epochs, accuracy, loss);
+        _best!.Take();
     }
 
     /// <summary>The probe is the optimum of the head already; a second optimiser would only come back to it.</summary>
@@ -126,7 +165,7 @@ internal sealed class FinetuneRun : IDisposable
         if (_validation is not null) (_state.BestLoss, _state.BestAccuracy) = Finetuner.Measure(_classifier, _validation);
     }
 
-    private Batch[] Parts(int[] window, int[][] rows, int[] labels) => [.. window.Chunk(_settings.MicroBatchSize ?? window.Length)
+    private Batch[] Parts(int[] window, int[][] rows, int[] labels, int? size = null) => [.. window.Chunk(size ?? _settings.MicroBatchSize ?? window.Length)
         .Select(part => Batch.Pad([.. part.Select(i => rows[i])], _classifier.Tokenizer.PadId, [.. part.Select(i => (long)labels[i])]))];
 
     private void EndEpoch()
@@ -143,6 +182,7 @@ internal sealed class FinetuneRun : IDisposable
             SwapAverage();
             var (loss, accuracy) = Finetuner.Measure(_classifier, _validation);
             _state.Epochs.Add(new EpochRecord(epoch, trainLoss, loss, accuracy));
+            _soup?.Offer(new SoupMember(epoch, accuracy, loss));
             if (accuracy > _state.BestAccuracy || accuracy == _state.BestAccuracy && loss < _state.BestLoss)
             {
                 (_state.BestEpoch, _state.BestAccuracy, _state.BestLoss) = (epoch, accuracy, loss);
@@ -161,14 +201,18 @@ internal sealed class FinetuneRun : IDisposable
         _step!.Optimizer.WriteBack();
     }
 
-    private void Report(string phase, int total, double loss, string? message = null) => _progress?.Report(new TrainingProgress(phase, _state.Steps, total, Math.Min(_state.Epoch, _settings.Epochs), loss,
-        double.IsFinite(_state.BestAccuracy) ? _state.BestAccuracy : null, _clock.Elapsed, message));
+    private double? Best => double.IsFinite(_state.BestAccuracy) ? _state.BestAccuracy : null;
+
+    private TrainingProgress Progress(string phase, int total, double loss, string? message = null) =>
+        new(phase, _state.Steps, total, Math.Min(_state.Epoch, _settings.Epochs), loss, Best, _clock.Elapsed, message);
+
+    private void Say(int total, string message) => _progress?.Report(Progress("checkpoint", total, _state.Epochs.LastOrDefault()?.TrainLoss ?? double.NaN, message));
 
     private void Save(int total)
     {
         if (_checkpoints is null) return;
-        _state.Dropout = Model.Dropout.State;
-        if (_checkpoints.Save(_state.Steps, Tensors(), _state.ToText()) is { } warning) Report("checkpoint", total, _state.Epochs.LastOrDefault()?.TrainLoss ?? double.NaN, warning);
+        (_state.Dropout, _state.Soup) = (Model.Dropout.State, _soup?.Members ?? []);
+        if (_checkpoints.Save(_state.Steps, Tensors(), _state.ToText()) is { } warning) Say(total, warning);
     }
 
     private void Resume()
@@ -176,6 +220,7 @@ internal sealed class FinetuneRun : IDisposable
         var found = _checkpoints!.TryRestore((text, read) =>
         {
             _state = RunState.Parse(text);
+            _soup?.Restore(_state.Soup);
             using var noGradient = no_grad();
             using var scope = NewDisposeScope();
             foreach (var (name, tensor) in Tensors())
@@ -184,7 +229,7 @@ internal sealed class FinetuneRun : IDisposable
             Model.Dropout.State = _state.Dropout;
         });
         if (found is not { } from) return;
-        Report("checkpoint", 0, _state.Epochs.LastOrDefault()?.TrainLoss ?? double.NaN, from.Warning ?? $"goes on from step {from.Step}");
+        Say(0, from.Warning ?? $"goes on from step {from.Step}");
     }
 
     /// <summary>All that a checkpoint holds; live tensors.</summary>
@@ -192,7 +237,8 @@ internal sealed class FinetuneRun : IDisposable
         Model.named_parameters().Select(p => KeyValuePair.Create("model." + p.name, (Tensor)p.parameter))
             .Concat(_step!.Optimizer.State.Select(s => KeyValuePair.Create("optimizer." + s.Key, s.Value)))
             .Concat(_validation is null ? [] : _best!.State.Select(s => KeyValuePair.Create("best." + s.Key, s.Value)))
-            .Concat(_average?.State.Select(s => KeyValuePair.Create("average." + s.Key, s.Value)) ?? []);
+            .Concat(_average?.State.Select(s => KeyValuePair.Create("average." + s.Key, s.Value)) ?? [])
+            .Concat(_soup?.State.Select(s => KeyValuePair.Create("soup." + s.Key, s.Value)) ?? []);
 
     private static Dictionary<string, float[]> Copies(IEnumerable<(string Name, Tensor Weights)> weights) => weights.ToDictionary(w => w.Name, w => w.Weights.detach().data<float>().ToArray());
 
@@ -207,9 +253,16 @@ internal sealed class FinetuneRun : IDisposable
     }
 
     /// <summary>What makes two runs the same: settings, data in its order, first weights.</summary>
-    private string Identity()
+    private string Identity() => RunCheckpoints.HashOf(Weights(), $"{_settings with { Checkpoints = null, Checks = new() }}\n{Text(_train)}\n{(_validation is null ? "" : Text(_validation))}");
+
+    private RunRecord Record()
     {
-        var data = string.Join('\n', new[] { _train, _validation }.OfType<TextDataset>().SelectMany(d => d.Select(e => $"{e.Label}\t{e.Text}").Append("--")));
-        return RunCheckpoints.HashOf(Model.named_parameters().Select(p => KeyValuePair.Create(p.name, (Tensor)p.parameter)), $"{_settings with { Checkpoints = null }}\n{data}");
+        var hashes = new Dictionary<string, string> { ["training data"] = RunCheckpoints.HashOf([], Text(_train)), ["first weights"] = RunCheckpoints.HashOf(Weights(), "") };
+        if (_validation is not null) hashes["validation data"] = RunCheckpoints.HashOf([], Text(_validation));
+        return RunRecord.Now(_train.Name, _settings, _settings.Seed, hashes);
     }
+
+    private IEnumerable<KeyValuePair<string, Tensor>> Weights() => Model.named_parameters().Select(p => KeyValuePair.Create(p.name, (Tensor)p.parameter));
+
+    private static string Text(TextDataset data) => string.Join('\n', data.Select(e => $"{e.Label}\t{e.Text}"));
 }

@@ -1,6 +1,6 @@
 using static TorchSharp.torch;
 
-namespace NotebookKit.Training;
+namespace NotebookKit.Training.Runs;
 
 /// <summary>An exponential moving average of the weights (Polyak &amp; Juditsky 1992), which is often better than the last weights and always calmer.</summary>
 internal sealed class WeightAverage : IDisposable

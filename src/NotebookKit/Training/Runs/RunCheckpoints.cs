@@ -6,7 +6,7 @@ using NotebookKit.Runtime;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Training;
+namespace NotebookKit.Training.Runs;
 
 /// <summary>The checkpoints of a run: one safetensors file each, whole or absent, with a hash over its tensors and state.</summary>
 internal sealed class RunCheckpoints
