@@ -8,7 +8,7 @@ public sealed class DecoderInputs : IDisposable
 {
     private readonly Dictionary<int, Tensor?> _biases = [];
     private readonly ScalarType _type;
-    private readonly Tensor? _keyMask;
+    private readonly Tensor? _keyMask, _documents;
 
     /// <summary>Makes them.</summary>
     /// <param name="ids">(B, T) int64: the new tokens.</param>
@@ -16,12 +16,15 @@ public sealed class DecoderInputs : IDisposable
     /// <param name="positions">(B, T) int64; by default counted from a row's first token, so that padding on the left changes nothing.</param>
     /// <param name="past">Tokens that the cache holds.</param>
     /// <param name="attentionType">Type of the attention bias.</param>
-    public DecoderInputs(Tensor ids, Tensor? mask = null, Tensor? positions = null, long past = 0, ScalarType attentionType = ScalarType.Float32)
+    /// <param name="documents">(B, T) int64: which document of its row a token belongs to; it sees no other. Goes with <paramref name="positions"/> that begin anew, and without a cache. <c>null</c> where a row is one.</param>
+    public DecoderInputs(Tensor ids, Tensor? mask = null, Tensor? positions = null, long past = 0, ScalarType attentionType = ScalarType.Float32, Tensor? documents = null)
     {
+        if (documents is not null && (positions is null || past > 0)) throw new ArgumentException("Packed documents need positions that begin anew with each, and no cache.", nameof(documents));
         (Ids, Past, _type) = (ids.alias(), past, attentionType);
         var length = ids.size(1);
         using var scope = NewDisposeScope();
         _keyMask = mask?.to(ScalarType.Bool).alias().MoveToOuterDisposeScope();
+        _documents = documents?.alias().MoveToOuterDisposeScope();
         Positions = (positions?.alias() ?? Count(mask, past, length)).MoveToOuterDisposeScope();
     }
 
@@ -48,6 +51,7 @@ public sealed class DecoderInputs : IDisposable
         Ids.Dispose();
         Positions.Dispose();
         _keyMask?.Dispose();
+        _documents?.Dispose();
         foreach (var bias in _biases.Values) bias?.Dispose();
         _biases.Clear();
     }
@@ -61,13 +65,14 @@ public sealed class DecoderInputs : IDisposable
     private Tensor? Compute(int window)
     {
         var (length, keys) = (Ids.size(1), Past + Ids.size(1));
-        if (length == 1 && _keyMask is null && (window == 0 || keys <= window)) return null;
+        if (length == 1 && _keyMask is null && _documents is null && (window == 0 || keys <= window)) return null;
         using var scope = NewDisposeScope();
         var distance = arange(Past, keys, dtype: ScalarType.Int64).unsqueeze(1) - arange(0, keys, dtype: ScalarType.Int64).unsqueeze(0);   // (T, keys)
         var hidden = distance < 0;
         if (window > 0) hidden = hidden.logical_or(distance >= window);
         hidden = hidden.unsqueeze(0).unsqueeze(0);
         if (_keyMask is not null) hidden = hidden.logical_or(_keyMask.logical_not().unsqueeze(1).unsqueeze(1));
+        if (_documents is not null) hidden = hidden.logical_or(_documents.unsqueeze(1).ne(_documents.unsqueeze(2)).unsqueeze(1));          // (B, 1, T, T)
         return zeros(hidden.shape, dtype: _type).masked_fill(hidden, Attention.Masked(_type)).DetachFromDisposeScope();
     }
 }

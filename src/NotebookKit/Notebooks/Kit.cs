@@ -43,6 +43,10 @@ public static class Kit
     public static Figure Show(TrainingHistory history, string title = "Learning curve") =>
         Figures.LearningCurve(title, [.. history.Epochs.Select(e => (e.Epoch, e.TrainLoss, e.ValidationLoss, e.ValidationAccuracy))], history.BestEpoch);
 
+    /// <summary>A search for a learning rate: loss against rate, with the suggestion in the title.</summary>
+    public static Figure Show(LearningRateCurve curve) => Figures.Lines(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"Loss while the rate grows (suggestion: {curve.Suggestion:0.0e+0})"), "learning rate", "loss",
+        [new Series("each batch", [.. curve.Tried.Select(t => new PlotPoint(t.Rate, t.Loss))]), new Series("smoothed", [.. curve.Tried.Select(t => new PlotPoint(t.Rate, t.Smoothed))])], logarithmicX: true);
+
     private static string Version(Type type) => type.Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? type.Assembly.GetName().Version!.ToString(3);
 
     /// <summary>plotly.js for a live notebook page, once: under require.js its loader must not see <c>define</c>.</summary>

@@ -143,7 +143,7 @@ public sealed class TextClassifier : IDisposable
     {
         var empty = Enumerable.Range(0, texts.Count).FirstOrDefault(i => string.IsNullOrWhiteSpace(texts[i]), -1);
         if (empty >= 0) throw new ArgumentException($"Text {empty + 1} of {texts.Count} is empty; a classifier needs something to read.", nameof(texts));
-        var rows = texts.AsParallel().AsOrdered().Select(t => Tokenizer.Encode(t, MaximumLength)).ToArray();
+        var rows = Tokenizer.EncodeAll(texts, MaximumLength);
         using var noGradient = no_grad();
         var wasTraining = Model.training;
         Model.eval();

@@ -105,6 +105,14 @@ public sealed class Tokenizer
         return [.. ids];
     }
 
+    /// <summary>Ids of every text, as <see cref="Encode"/> gives them: in parallel, and once for a list that comes again. The arrays are shared: do not write to them.</summary>
+    /// <param name="texts">The texts.</param>
+    /// <param name="maximumLength">Longest text in tokens.</param>
+    public int[][] EncodeAll(IReadOnlyList<string> texts, int maximumLength = 512) =>
+        _cache.Get(texts, maximumLength, () => [.. texts.AsParallel().AsOrdered().Select(t => Encode(t, maximumLength))]);
+
+    private readonly TokenCache _cache = new(most: 8);
+
     /// <summary>A text, or a pair, as tokens with their places in it; neither cut nor filled.</summary>
     /// <param name="text">The text.</param>
     /// <param name="pair">A second text, such as an answer to the first.</param>

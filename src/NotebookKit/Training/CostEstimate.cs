@@ -27,7 +27,7 @@ public sealed record CostEstimate(TimeSpan Time, int Steps, double SecondsPerSte
     {
         settings.Validate();
         var model = classifier.Model;
-        var rows = train.Texts.AsParallel().AsOrdered().Select(t => classifier.Tokenizer.Encode(t, classifier.MaximumLength)).ToArray();
+        var rows = classifier.Tokenizer.EncodeAll(train.Texts, classifier.MaximumLength);
         var (lengths, labels, masks) = (Array.ConvertAll(rows, r => r.Length), train.LabelIds(), model.Dropout.State);
         var batches = BatchSampler.Shuffled(lengths, settings.BatchSize, Runtime.Seed.Everything(settings.Seed));
         int Tokens(int[] batch) => batch.Length * batch.Max(i => lengths[i]);

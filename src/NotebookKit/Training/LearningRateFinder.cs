@@ -79,7 +79,7 @@ public static class LearningRateFinder
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(search.End, search.Start);
         var model = classifier.Model;
         var random = Runtime.Seed.Everything(settings.Seed);
-        var rows = train.Texts.AsParallel().AsOrdered().Select(t => classifier.Tokenizer.Encode(t, classifier.MaximumLength)).ToArray();
+        var rows = classifier.Tokenizer.EncodeAll(train.Texts, classifier.MaximumLength);
         var (lengths, labels, masks) = (Array.ConvertAll(rows, r => r.Length), train.LabelIds(), model.Dropout.State);
         using var before = new WeightSnapshot(model.named_parameters().Select(p => (p.name, (torch.Tensor)p.parameter)));
         using var step = new TrainStep(classifier, settings.Optimizer, settings.Objective, train.CountByLabel(), LayerRates.Of(model.named_parameters().Select(p => p.name), settings.LayerDecay));

@@ -41,7 +41,7 @@ internal sealed class FinetuneRun : IDisposable
         (Model.Dropout.Probability, Model.RecomputesLayers) = (_settings.Dropout, _settings.RecomputesLayers);
         if (_settings.Trained == Trained.HeadOnly) return HeadAlone();
 
-        var rows = _train.Texts.AsParallel().AsOrdered().Select(t => _classifier.Tokenizer.Encode(t, _classifier.MaximumLength)).ToArray();
+        var rows = _classifier.Tokenizer.EncodeAll(_train.Texts, _classifier.MaximumLength);
         var (lengths, labels) = (Array.ConvertAll(rows, r => r.Length), _train.LabelIds());
         var total = (rows.Length + _settings.BatchSize - 1) / _settings.BatchSize * _settings.Epochs;
         var schedule = _settings.Schedule.Make(total, (int)Math.Round(_settings.WarmupShare * total));
