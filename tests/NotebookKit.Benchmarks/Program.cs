@@ -1,7 +1,7 @@
 using System.CommandLine;
 using NotebookKit.Benchmarks;
 
-// dotnet run -c Release --project tests/NotebookKit.Benchmarks -- <what>
+// dotnet run -c Release --project tests/NotebookKit.Benchmarks -- <what>; without a name all run, one after the other.
 var root = new RootCommand("Measures the kit against a named baseline in the same process; figures are ratios, because machines differ.");
 var tokenise = new Command("tokenise", "Megabytes of text a second on one thread, against Microsoft.ML.Tokenizers.");
 tokenise.SetAction(_ => TokeniseBenchmark.Run());
@@ -16,4 +16,18 @@ root.Add(step);
 var epoch = new Command("epoch", "Seconds to finetune all-MiniLM-L6-v2 on banking77 at ten examples per class, against TorchSharp eager, with the accuracy reached.");
 epoch.SetAction(_ => EpochBenchmark.Run());
 root.Add(epoch);
+var generate = new Command("generate", "Tokens a second of decoding, against libtorch's operations, and as a share of what memory allows.") { rounds };
+generate.SetAction(result => GenerateBenchmark.Run(result.GetValue(rounds)));
+root.Add(generate);
+var load = new Command("load", "Milliseconds to load weights, against TorchSharp's own format.") { rounds };
+load.SetAction(result => LoadBenchmark.Run(result.GetValue(rounds)));
+root.Add(load);
+var evaluate = new Command("evaluate", "Texts a second of measuring a classifier, against TorchSharp eager.") { rounds };
+evaluate.SetAction(result => EvaluateBenchmark.Run(result.GetValue(rounds)));
+root.Add(evaluate);
+root.SetAction(_ => new[] { "tokenise", "load", "evaluate", "generate", "epoch", "step" }.Select(name =>
+{
+    Console.WriteLine($"== {name}");
+    return root.Parse(name).Invoke();
+}).ToArray().Max());
 return root.Parse(args).Invoke();

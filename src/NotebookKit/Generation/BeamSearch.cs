@@ -15,7 +15,7 @@ internal static class BeamSearch
     public static IReadOnlyList<GeneratedSequence> Run(LanguageModel model, int[][] prompts, GenerationSettings settings, CancellationToken cancellation)
     {
         var beams = settings.Beams;
-        using var session = DecodingSession.Start(model, [.. prompts.SelectMany(p => Enumerable.Repeat(p, beams))], settings.UseCache);
+        using var session = DecodingSession.Start(model, [.. prompts.SelectMany(p => Enumerable.Repeat(p, beams))], settings);
         var starts = session.Start();
         var keep = Math.Max(2, 1 + settings.EndIds.Count) * beams;
         var running = Array.ConvertAll(prompts, _ => Enumerable.Range(0, beams).Select(b => new Hypothesis([], b == 0 ? 0 : Never, false)).ToArray());

@@ -1,3 +1,4 @@
+using NotebookKit.Generation.Decoding;
 using NotebookKit.Models;
 using NotebookKit.Models.Layers;
 using static TorchSharp.torch;
@@ -8,7 +9,16 @@ namespace NotebookKit.Generation;
 internal abstract class DecodingSession : IDisposable
 {
     /// <summary>Makes the session that suits the model.</summary>
-    public static DecodingSession Start(LanguageModel model, int[][] prompts, bool useCache) => model switch
+    /// <exception cref="ArgumentException">The model writes nothing, or cannot be read in the weights asked for.</exception>
+    public static DecodingSession Start(LanguageModel model, int[][] prompts, GenerationSettings settings)
+    {
+        if (settings.UseCache && settings.UseEngine && DecodingEngine.TryMake(model, settings.Weights) is { } engine) return new EngineSession(engine, prompts, model.Config.Int("vocab_size"));
+        if (settings.Weights != DecodingWeights.AsLoaded)
+            throw new ArgumentException($"Weights = {settings.Weights} is for GPT-2 and the Llama family in fp32 and evaluation mode, without adapters and with UseCache and UseEngine; got a {model.Config.ModelType} model in {model.DataType}. Leave Weights as loaded.");
+        return Plain(model, prompts, settings.UseCache);
+    }
+
+    private static DecodingSession Plain(LanguageModel model, int[][] prompts, bool useCache) => model switch
     {
         DecoderModel decoder => new DecoderSession(decoder, prompts, useCache),
         EncoderDecoderModel pair => new EncoderDecoderSession(pair, prompts, useCache),

@@ -14,6 +14,17 @@ public enum EarlyStopping
     Never,
 }
 
+/// <summary>What a decoder's matrices are read as while it writes: the fewer bytes, the faster.</summary>
+public enum DecodingWeights
+{
+    /// <summary>As the model holds them.</summary>
+    AsLoaded,
+    /// <summary>Rounded to bf16, computed in fp32.</summary>
+    BFloat16,
+    /// <summary>Rounded to 8 bits with a factor a row, computed in fp32.</summary>
+    Int8,
+}
+
 /// <summary>How tokens are chosen. Names and defaults are those of the reference's generation_config.json.</summary>
 public sealed record GenerationSettings
 {
@@ -79,6 +90,12 @@ public sealed record GenerationSettings
 
     /// <summary>Whether keys and values of tokens read are kept. Without, every step reads everything anew: slower, the same tokens. Default yes.</summary>
     public bool UseCache { get; init; } = true;
+
+    /// <summary>Whether GPT-2 and the Llama family in fp32 are computed by vector code of the kit's own, several times as fast as libtorch's operations for one token at a time; other models are computed as ever. Default yes.</summary>
+    public bool UseEngine { get; init; } = true;
+
+    /// <summary>What the matrices are read as. Default <see cref="DecodingWeights.AsLoaded"/>.</summary>
+    public DecodingWeights Weights { get; init; }
 
     /// <summary>Settings that come with a model: generation_config.json, or the fields older config.json files have for it.</summary>
     public static GenerationSettings Of(PretrainedModel model)

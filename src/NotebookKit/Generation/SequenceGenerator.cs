@@ -51,7 +51,7 @@ public static class SequenceGenerator
     private static GeneratedSequence[] OneByOne(LanguageModel model, int[][] prompts, GenerationSettings settings, IProgress<GeneratedToken>? progress,
         Func<IReadOnlyList<int>, string>? decode, CancellationToken cancellation)
     {
-        using var session = DecodingSession.Start(model, prompts, settings.UseCache);
+        using var session = DecodingSession.Start(model, prompts, settings);
         var all = Array.ConvertAll(session.Start(), p => p.ToList());
         var written = Array.ConvertAll(all, _ => new List<int>());
         var finished = new bool[prompts.Length];

@@ -25,6 +25,9 @@ public abstract class DecoderModel : LanguageModel
     /// <summary>Logits over the vocabulary, or class logits at every place, for hidden states (…, D).</summary>
     public abstract Tensor Logits(Tensor hidden);
 
+    /// <summary>The model as weights and numbers, where its architecture can be told so; else <c>null</c>.</summary>
+    internal virtual DecoderPlan? Plan() => null;
+
     /// <summary>What comes out of the head: vocabulary logits (B, T, V), class logits (B, C) at each row's last token that is not padding, or hidden states (B, T, D).</summary>
     public Tensor forward(DecoderInputs inputs)
     {

@@ -51,6 +51,14 @@ public sealed class Gpt2 : DecoderModel
     /// <inheritdoc/>
     public override Tensor Logits(Tensor hidden) => (score ?? lm_head)?.forward(hidden) ?? F.linear(hidden, transformer.wte.weight);
 
+    internal override DecoderPlan? Plan()
+    {
+        if (Head.Head != ModelHead.CausalLM) return null;
+        var head = lm_head is null ? new MatrixPlan(transformer.wte.weight, null) : lm_head.Plan;
+        var heads = Config.Int(["n_head", "num_attention_heads"], 12);
+        return head is null ? null : transformer.Plan(head, heads, Width / heads, Config.Int("n_inner", 4 * Width), Config.Text("activation_function", "gelu_new"));
+    }
+
     private sealed class Body : nn.Module
     {
         private readonly LayerStack _stack;
@@ -70,6 +78,12 @@ public sealed class Gpt2 : DecoderModel
             h = nn.ModuleList(Enumerable.Range(0, config.Int(["n_layer", "num_hidden_layers"], 12)).Select(i => new Block(config, width, i, build)).ToArray());
             ln_f = new LayerNorm(build, width, config.Real("layer_norm_epsilon", 1e-5));
             RegisterComponents();
+        }
+
+        public DecoderPlan? Plan(MatrixPlan head, int heads, int headWidth, int inner, string activation)
+        {
+            var layers = h.Select(b => b.Plan()).ToArray();
+            return layers.Contains(null) ? null : new DecoderPlan(wte.weight, wpe.weight, null, layers!, ln_f.Plan, head, heads, heads, headWidth, inner, false, activation);
         }
 
         public Tensor forward(DecoderInputs inputs, KeyValueCache? cache)
@@ -98,6 +112,8 @@ public sealed class Gpt2 : DecoderModel
             RegisterComponents();
         }
 
+        public LayerPlan? Plan() => attn.Plan is (var into, var back, var scale) && mlp.Plan is (var up, var down) ? new LayerPlan(ln_1.Plan, [into], null, null, back, ln_2.Plan, [up], down, 0, false, scale) : null;
+
         public Tensor forward(Tensor x, Tensor? bias, KeyValueCache? cache)
         {
             x = x + attn.forward(ln_1.forward(x), bias, cache);
@@ -122,6 +138,8 @@ public sealed class Gpt2 : DecoderModel
             c_proj = new Conv1D(build, width, width);
             RegisterComponents();
         }
+
+        public (MatrixPlan In, MatrixPlan Out, double Scale)? Plan => c_attn.Plan is { } into && c_proj.Plan is { } back ? (into, back, _scale) : null;
 
         public Tensor forward(Tensor x, Tensor? bias, KeyValueCache? cache)
         {
@@ -149,6 +167,8 @@ public sealed class Gpt2 : DecoderModel
             c_proj = new Conv1D(build, inner, width);
             RegisterComponents();
         }
+
+        public (MatrixPlan Up, MatrixPlan Down)? Plan => c_fc.Plan is { } up && c_proj.Plan is { } down ? (up, down) : null;
 
         public Tensor forward(Tensor x)
         {

@@ -82,6 +82,13 @@ public sealed class Llama : DecoderModel
     /// <inheritdoc/>
     public override Tensor Logits(Tensor hidden) => (score ?? lm_head)?.forward(hidden) ?? F.linear(hidden, model.embed_tokens.weight);
 
+    internal override DecoderPlan? Plan()
+    {
+        if (Head.Head != ModelHead.CausalLM || model.Rope.DependsOnLength) return null;
+        var head = lm_head is null ? new MatrixPlan(model.embed_tokens.weight, null) : lm_head.Plan;
+        return head is null ? null : model.Plan(head, LlamaShape.Read(Config));
+    }
+
     private sealed class Body : nn.Module
     {
         private readonly LayerStack _stack;
@@ -100,6 +107,12 @@ public sealed class Llama : DecoderModel
         }
 
         public Rope Rope { get; }
+
+        public DecoderPlan? Plan(MatrixPlan head, LlamaShape shape)
+        {
+            var plans = layers.Select(l => l.Plan()).ToArray();
+            return plans.Contains(null) ? null : new DecoderPlan(embed_tokens.weight, null, Rope, plans!, norm.Plan, head, shape.Heads, shape.Groups, shape.HeadWidth, shape.Inner, true, "silu");
+        }
 
         public Tensor forward(DecoderInputs inputs, KeyValueCache? cache)
         {
@@ -138,6 +151,7 @@ public sealed class Llama : DecoderModel
         private readonly nn.Module mlp;
         private readonly Func<Tensor, DecoderInputs, (Tensor, Tensor), KeyValueCache?, Tensor> _attend;
         private readonly Func<Tensor, Tensor> _feed;
+        private readonly Func<LayerPlan?> _plan;
 
         public Layer(LlamaShape shape, int index, int window, bool turns, ModelBuilder build) : base(nameof(Layer))
         {
@@ -148,15 +162,17 @@ public sealed class Llama : DecoderModel
             if (shape.Fused)
             {
                 var fused = new FusedFeedForward(shape, build);
-                (mlp, _feed) = (fused, fused.forward);
+                (mlp, _feed, _plan) = (fused, fused.forward, () => attention.Plan(input_layernorm.Plan, post_attention_layernorm.Plan, fused.Plan));
             }
             else
             {
                 var gated = new GatedFeedForward(build, shape.Width, shape.Inner, shape.MlpBias, Activation.Named("silu"));
-                (mlp, _feed) = (gated, gated.forward);
+                (mlp, _feed, _plan) = (gated, gated.forward, () => attention.Plan(input_layernorm.Plan, post_attention_layernorm.Plan, gated.Plan));
             }
             RegisterComponents();
         }
+
+        public LayerPlan? Plan() => _plan();
 
         public Tensor forward(Tensor x, DecoderInputs inputs, (Tensor, Tensor) rope, KeyValueCache? cache)
         {
@@ -191,6 +207,14 @@ public sealed class Llama : DecoderModel
             RegisterComponents();
         }
 
+        /// <summary>The layer around this attention, or <c>null</c> where an adapter is in it.</summary>
+        public LayerPlan? Plan(NormPlan before, NormPlan between, IReadOnlyList<MatrixPlan?> feed)
+        {
+            MatrixPlan?[] into = qkv_proj is null ? [q_proj!.Plan, k_proj!.Plan, v_proj!.Plan] : [qkv_proj.Plan];
+            return into.Contains(null) || feed.Contains(null) || o_proj.Plan is not { } back ? null
+                : new LayerPlan(before, into!, q_norm?.Plan, k_norm?.Plan, back, between, [.. feed.SkipLast(1)!], feed[^1]!, _window, _turns, 1 / Math.Sqrt(_shape.HeadWidth));
+        }
+
         public Tensor forward(Tensor x, DecoderInputs inputs, (Tensor Cos, Tensor Sin) rope, KeyValueCache? cache)
         {
             var (q, k, v) = Project(x);                                                                         // (B, H, T, d), (B, G, T, d) twice
@@ -220,6 +244,8 @@ public sealed class Llama : DecoderModel
             down_proj = new Linear(build, shape.Inner, shape.Width, shape.MlpBias);
             RegisterComponents();
         }
+
+        public MatrixPlan?[] Plan => [gate_up_proj.Plan, down_proj.Plan];
 
         public Tensor forward(Tensor x)
         {

@@ -18,6 +18,8 @@ internal sealed class GatedFeedForward : nn.Module
         RegisterComponents();
     }
 
+    public MatrixPlan?[] Plan => [gate_proj.Plan, up_proj.Plan, down_proj.Plan];
+
     /// <summary>(B, T, D) to (B, T, D).</summary>
     public Tensor forward(Tensor x) => down_proj.forward(_activation(gate_proj.forward(x)) * up_proj.forward(x));
 }

@@ -46,6 +46,8 @@ public sealed class Linear : nn.Module, IAdaptable
         return _adapter is null ? y : _adapter.Apply(x, y);
     }
 
+    internal MatrixPlan? Plan => _adapter is null ? new(weight, bias) : null;
+
     private ILinearAdapter? _adapter;
 
     ILinearAdapter? IAdaptable.Adapter { get => _adapter; set => _adapter = value; }
@@ -66,6 +68,8 @@ internal sealed class Conv1D : nn.Module, IAdaptable
     }
 
     public Tensor forward(Tensor x) => x.matmul(weight) + bias is var y && Adapter is null ? y : Adapter!.Apply(x, y);
+
+    public MatrixPlan? Plan => Adapter is null ? new(weight, bias, IsTransposed: true) : null;
 
     public ILinearAdapter? Adapter { get; set; }
 

@@ -19,6 +19,8 @@ internal sealed class LayerNorm : nn.Module
         RegisterComponents();
     }
 
+    public NormPlan Plan => new(weight, bias, _epsilon, IsRms: false);
+
     public Tensor forward(Tensor x) => nn.functional.layer_norm(x, [x.size(-1)], weight, bias, _epsilon);
 }
 
@@ -35,6 +37,9 @@ internal sealed class RmsNorm : nn.Module
         weight = build.Parameter(plusOne ? Fresh.Zeros : Fresh.Ones, width);
         RegisterComponents();
     }
+
+    /// <summary>For norms that multiply by w itself.</summary>
+    public NormPlan Plan => new(weight, null, _epsilon, IsRms: true);
 
     public Tensor forward(Tensor x)
     {

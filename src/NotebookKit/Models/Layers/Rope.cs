@@ -68,6 +68,12 @@ internal sealed class Rope
     /// <summary>Whether a cached key may have been rotated by other frequencies than a recomputed one (the reference's dynamic scalings do so).</summary>
     public bool DependsOnLength => _kind is "dynamic" or "longrope" or "su";
 
+    /// <summary>Numbers of a head that are rotated, r.</summary>
+    public int Width => _width;
+
+    /// <summary>Angles a position turns by, (r / 2), and the factor on cosines and sines, where they do not depend on the length.</summary>
+    public (float[] Frequencies, double Scale) Turns => (_frequencies, _scale);
+
     /// <summary>Cosines and sines (B or 1, 1, T, r) for positions (B or 1, T) int64.</summary>
     public (Tensor Cos, Tensor Sin) At(Tensor positions, ScalarType type)
     {
