@@ -26,6 +26,16 @@ public abstract class LanguageModel : nn.Module
     /// and the activations of one layer instead of all. Default <c>false</c>.</summary>
     public bool RecomputesLayers { get => _layers.Recomputes; set => _layers.Recomputes = value; }
 
+    /// <summary>Goes back from a loss.</summary>
+    /// <exception cref="InvalidOperationException">A layer that was to be computed once more failed; gradients are not to be used.</exception>
+    internal void Backward(Tensor loss)
+    {
+        loss.backward();
+        if (_layers.Failure is not { } failure) return;
+        _layers.Failure = null;
+        throw new InvalidOperationException($"A layer could not be computed once more for the backward pass: {failure.Message}", failure);
+    }
+
     /// <summary>Type of the matrix weights, and so of the attention bias.</summary>
     public ScalarType DataType { get; private set; }
 

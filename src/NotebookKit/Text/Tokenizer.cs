@@ -108,8 +108,19 @@ public sealed class Tokenizer
     /// <summary>Ids of every text, as <see cref="Encode"/> gives them: in parallel, and once for a list that comes again. The arrays are shared: do not write to them.</summary>
     /// <param name="texts">The texts.</param>
     /// <param name="maximumLength">Longest text in tokens.</param>
-    public int[][] EncodeAll(IReadOnlyList<string> texts, int maximumLength = 512) =>
-        _cache.Get(texts, maximumLength, () => [.. texts.AsParallel().AsOrdered().Select(t => Encode(t, maximumLength))]);
+    /// <exception cref="ArgumentException">A text holds a lone surrogate; the message says which.</exception>
+    public int[][] EncodeAll(IReadOnlyList<string> texts, int maximumLength = 512) => _cache.Get(texts, maximumLength, () =>
+    {
+        try { return [.. texts.AsParallel().AsOrdered().Select(t => Encode(t, maximumLength))]; }
+        catch (AggregateException e) when (e.InnerExceptions[0] is ArgumentException)
+        {
+            // Threads came to it in any order: the first in the list is named.
+            for (var i = 0; i < texts.Count; i++)
+                try { Encode(texts[i], maximumLength); }
+                catch (ArgumentException wrong) { throw new ArgumentException($"Text {i + 1} of {texts.Count}: {wrong.Message}", nameof(texts), wrong); }
+            throw;
+        }
+    });
 
     private readonly TokenCache _cache = new(most: 8);
 

@@ -47,7 +47,7 @@ public sealed class CausalStep(DecoderModel model, OptimizerSettings settings, F
                 throw new InvalidOperationException($"The loss is {value} at step {Optimizer.Steps + 1}. Lower the learning rate, or look at the batch.");
             }
             total += value;
-            loss.backward();
+            model.Backward(loss);
         }
         return total;
     }

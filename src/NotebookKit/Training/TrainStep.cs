@@ -75,7 +75,7 @@ public sealed class TrainStep : IDisposable
                 throw new InvalidOperationException($"The loss is {value} at step {Optimizer.Steps + 1}. Lower the learning rate, or look at the batch.");
             }
             total += value;
-            loss.backward();
+            _classifier.Model.Backward(loss);
         }
         return total;
     }

@@ -8,11 +8,14 @@ internal sealed class LayerStack(DropoutMask dropout)
     /// <summary>Whether a layer keeps its input alone and is computed again for the backward pass.</summary>
     public bool Recomputes { get; set; }
 
+    /// <summary>What went wrong in a backward pass; an exception there would end the process, since libtorch calls it.</summary>
+    public Exception? Failure { get; set; }
+
     /// <summary>The next hidden states. Intermediate tensors are freed as soon as the layer is done: without gradients they are gone, with gradients autograd keeps those it needs.</summary>
     public Tensor Next(Tensor x, Func<Tensor, Tensor> layer)
     {
         Tensor next;
-        if (Recomputes && x.requires_grad && is_grad_enabled()) next = Recomputed.apply(x, layer, dropout);
+        if (Recomputes && x.requires_grad && is_grad_enabled()) next = Recomputed.apply(x, layer, dropout, this);
         else
             using (NewDisposeScope()) next = layer(x).MoveToOuterDisposeScope();
         if (!ReferenceEquals(next, x)) x.Dispose();
@@ -30,6 +33,7 @@ internal sealed class LayerStack(DropoutMask dropout)
             ctx.save_for_backward([x]);
             ctx.save_data("layer", layer);
             ctx.save_data("dropout", dropout);
+            ctx.save_data("stack", vars[3]);
             ctx.save_data("masks", dropout.State);
             using var noGradient = no_grad();
             using var scope = NewDisposeScope();
@@ -39,14 +43,24 @@ internal sealed class LayerStack(DropoutMask dropout)
         public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
             var (layer, dropout) = ((Func<Tensor, Tensor>)ctx.get_data("layer"), (DropoutMask)ctx.get_data("dropout"));
-            var after = dropout.State;
+            var (after, saved) = (dropout.State, ctx.get_saved_variables()[0]);
             dropout.State = (IReadOnlyList<ulong>)ctx.get_data("masks");
+            try { return [Again(saved, layer, grad_output), null!, null!, null!]; }
+            catch (Exception e)
+            {
+                ((LayerStack)ctx.get_data("stack")).Failure = e;
+                return [zeros_like(saved), null!, null!, null!];
+            }
+            finally { dropout.State = after; }
+        }
+
+        private static Tensor Again(Tensor saved, Func<Tensor, Tensor> layer, Tensor grad_output)
+        {
             using var gradient = enable_grad();
             using var scope = NewDisposeScope();
-            var x = ctx.get_saved_variables()[0].detach().requires_grad_(true);
+            var x = saved.detach().requires_grad_(true);
             autograd.backward(layer(x), grad_output, retain_graph: true);      // layers may share a part, such as a position bias, whose graph the others need yet
-            dropout.State = after;
-            return [x.grad!.MoveToOuterDisposeScope(), null!, null!];
+            return x.grad!.MoveToOuterDisposeScope();
         }
     }
 }

@@ -57,6 +57,7 @@ internal sealed class FinetuneRun : IDisposable
         _best = new WeightSnapshot(step.Optimizer.Weights);
         _average = _settings.AverageDecay > 0 ? new WeightAverage(step.Optimizer.Weights, _settings.AverageDecay) : null;
         _soup = _settings.SoupSize > 1 && _validation is not null ? new WeightSoup([.. step.Optimizer.Weights], _settings.SoupSize) : null;
+        if (half && !Runtime.MatrixProducts.BFloat16IsFast) _progress?.Report(Progress("precision", total, double.NaN, "this CPU computes bf16 no faster than fp32: Precision = Float32 would take less time"));
         var checks = new RunChecks(_settings.Checks, _classifier, _train);
         _progress?.Report(new RunStarted(Record(), total, _clock.Elapsed));
         try
