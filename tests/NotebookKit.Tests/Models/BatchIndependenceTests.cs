@@ -78,6 +78,7 @@ public sealed class BatchIndependenceTests
         Assert.NotSame(first, tokenizer.EncodeAll(texts, 8));
         Assert.Equal([tokenizer.Encode("a cat satmy dog is old", 16)], tokenizer.EncodeAll(["a cat satmy dog is old"], 16));
         foreach (var i in Enumerable.Range(0, 8)) tokenizer.EncodeAll([$"cat {i}"], 16);
+        Assert.StartsWith("Text 2 of 3: ", Assert.Throws<ArgumentException>(() => tokenizer.EncodeAll(["a cat", "half a \ud800", "\udc00"], 16)).Message);
         Assert.NotSame(first, tokenizer.EncodeAll(texts, 16));                // only the last few lists are kept
     }
 }

@@ -74,6 +74,21 @@ public sealed class RecomputeTests
         ids.Dispose();
     }
 
+    /// <summary>An exception there would end the process if it came through libtorch.</summary>
+    [Fact]
+    public void What_a_layer_needs_and_no_longer_has_is_an_error_and_not_the_end()
+    {
+        using var model = (EncoderModel)Build($$"""{"model_type":"bert","architectures":["BertForMaskedLM"],{{Encoder}}}""");
+        model.RecomputesLayers = true;
+        using var scope = NewDisposeScope();
+        var ids = randint(3, 89, [2, 6], dtype: ScalarType.Int64);
+        var inputs = new EncoderInputs(ids, tensor(new float[] { 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0 }, [2, 6]));
+        var loss = model.forward(inputs).sum();
+        inputs.Dispose();                                                     // with the bias that every layer adds
+        Assert.Contains("once more", Assert.Throws<InvalidOperationException>(() => model.Backward(loss)).Message);
+        model.Backward(model.forward(new EncoderInputs(ids)).sum());
+    }
+
     private static LanguageModel Build(string json)
     {
         var config = new ConfigJson("a test", (JsonObject)JsonNode.Parse(json)!);

@@ -1,6 +1,7 @@
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using NotebookKit.Models;
+using NotebookKit.Models.Layers;
 using NotebookKit.Runtime;
 
 namespace NotebookKit.Generation.Decoding;

@@ -1,7 +1,6 @@
-using NotebookKit.Models.Layers;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Models;
+namespace NotebookKit.Models.Layers;
 
 /// <summary>A norm: its weights, and which it is.</summary>
 internal sealed record NormPlan(Tensor Weight, Tensor? Bias, double Epsilon, bool IsRms);
