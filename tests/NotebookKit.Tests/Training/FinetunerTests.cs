@@ -160,7 +160,7 @@ public sealed class FinetunerTests
             var losses = new List<double>();
             var noisy = Animals.With("noisy", Animals.Concat(Animals.Select((e, i) => e with { Label = i % 3 == 0 ? Animals.Labels[1 - Animals.Labels.IndexOf(e.Label)] : e.Label })));
             new Finetuner(new FinetuneSettings { Epochs = 250, BatchSize = 4, LearningRate = 5e-4, HeadStart = HeadStart.Random, Seed = seed, Precision = precision })
-                .Run(classifier, noisy, null, new Progress(p => { if (p.Step % 4 == 0 && p.Message is null) losses.Add(p.Loss); }));
+                .Run(classifier, noisy, null, new Progress(p => { if (p is EpochEnded) losses.Add(p.Loss); }));
             Assert.All(classifier.Model.parameters(), p => Assert.Equal(torch.ScalarType.Float32, p.dtype));
             return [.. losses.Chunk(25).Select(c => c.Average())];
         }
