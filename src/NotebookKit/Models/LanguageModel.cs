@@ -26,12 +26,18 @@ public abstract class LanguageModel : nn.Module
     /// and the activations of one layer instead of all. Default <c>false</c>.</summary>
     public bool RecomputesLayers { get => _layers.Recomputes; set => _layers.Recomputes = value; }
 
-    /// <summary>Goes back from a loss.</summary>
-    /// <exception cref="InvalidOperationException">A layer that was to be computed once more failed; gradients are not to be used.</exception>
-    internal void Backward(Tensor loss)
+    /// <summary>Goes back from a loss and answers with its value.</summary>
+    /// <exception cref="InvalidOperationException">The loss is not finite, and gradients are gone; or a layer that was to be computed once more failed, and gradients are not to be used.</exception>
+    internal double Backward(Tensor loss, int step)
     {
+        var value = loss.ToDouble();
+        if (!double.IsFinite(value))
+        {
+            foreach (var parameter in parameters()) parameter.grad = null;
+            throw new InvalidOperationException($"The loss is {value} at step {step}. Lower the learning rate, or look at the batch.");
+        }
         loss.backward();
-        if (_layers.Failure is not { } failure) return;
+        if (_layers.Failure is not { } failure) return value;
         _layers.Failure = null;
         throw new InvalidOperationException($"A layer could not be computed once more for the backward pass: {failure.Message}", failure);
     }

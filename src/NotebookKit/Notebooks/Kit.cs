@@ -4,6 +4,7 @@ using NotebookKit.Data;
 using NotebookKit.Display;
 using NotebookKit.Plotting;
 using NotebookKit.Runtime;
+using NotebookKit.Tracking;
 using NotebookKit.Training;
 
 namespace NotebookKit.Notebooks;
@@ -23,7 +24,7 @@ public static class Kit
         if (LiveDisplay.InInteractiveKernel) LiveDisplay.Show(new PlotlyScript());
         return new Table(["part", "in use"],
         [
-            ["NotebookKit", Version(typeof(Kit))], ["TorchSharp", Version(typeof(TorchSharp.torch))],
+            ["NotebookKit", RunRecord.Version(typeof(Kit))], ["TorchSharp", RunRecord.Version(typeof(TorchSharp.torch))],
             ["device", chosen.Reason],
         ]);
     }
@@ -46,8 +47,6 @@ public static class Kit
     /// <summary>A search for a learning rate: loss against rate, with the suggestion in the title.</summary>
     public static Figure Show(LearningRateCurve curve) => Figures.Lines(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"Loss while the rate grows (suggestion: {curve.Suggestion:0.0e+0})"), "learning rate", "loss",
         [new Series("each batch", [.. curve.Tried.Select(t => new PlotPoint(t.Rate, t.Loss))]), new Series("smoothed", [.. curve.Tried.Select(t => new PlotPoint(t.Rate, t.Smoothed))])], logarithmicX: true);
-
-    private static string Version(Type type) => type.Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? type.Assembly.GetName().Version!.ToString(3);
 
     /// <summary>plotly.js for a live notebook page, once: under require.js its loader must not see <c>define</c>.</summary>
     [TypeFormatterSource(typeof(ShownFormatterSource))]

@@ -40,14 +40,7 @@ public sealed class CausalStep(DecoderModel model, OptimizerSettings settings, F
             using var inputs = new DecoderInputs(Of(part.Ids), positions: Of(part.Positions), attentionType: model.DataType, documents: Of(part.Documents));
             var logits = model.Logits(model.Decode(inputs)).to(ScalarType.Float32);                    // (B, T, V)
             var loss = nn.functional.cross_entropy(logits.view(-1, logits.size(2)), Of(part.Targets).view(-1), ignore_index: PackedBatch.NoTarget, reduction: nn.Reduction.Sum) / count;
-            var value = loss.ToDouble();
-            if (!double.IsFinite(value))
-            {
-                foreach (var parameter in model.parameters()) parameter.grad = null;
-                throw new InvalidOperationException($"The loss is {value} at step {Optimizer.Steps + 1}. Lower the learning rate, or look at the batch.");
-            }
-            total += value;
-            model.Backward(loss);
+            total += model.Backward(loss, Optimizer.Steps + 1);
         }
         return total;
     }

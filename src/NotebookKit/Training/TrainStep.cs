@@ -68,14 +68,7 @@ public sealed class TrainStep : IDisposable
             using var scope = NewDisposeScope();
             using var inputs = Inputs(part, regularized ? random : null);
             var loss = regularized && _objective.MixupAlpha > 0 ? Mixed(part, inputs, rows, weight, random) : Plain(part, inputs, rows, weight);
-            var value = loss.ToDouble();
-            if (!double.IsFinite(value))
-            {
-                foreach (var parameter in _classifier.Model.parameters()) parameter.grad = null;
-                throw new InvalidOperationException($"The loss is {value} at step {Optimizer.Steps + 1}. Lower the learning rate, or look at the batch.");
-            }
-            total += value;
-            _classifier.Model.Backward(loss);
+            total += _classifier.Model.Backward(loss, Optimizer.Steps + 1);
         }
         return total;
     }

@@ -171,14 +171,11 @@ public sealed class MemoryTests
         GC.Collect();
         _ = MallocTrim(0);                                                    // what others freed goes back to the kernel first
         File.WriteAllText("/proc/self/clear_refs", "5");
-        var before = Status("VmRSS");
+        var before = OwnProcess.Memory("VmRSS");
         action();
-        return Status("VmHWM") - before;
+        return OwnProcess.Memory("VmHWM") - before;
     }
 
     [System.Runtime.InteropServices.DllImport("libc", EntryPoint = "malloc_trim")]
     private static extern int MallocTrim(nint pad);
-
-    private static double Status(string field) =>
-        double.Parse(File.ReadLines("/proc/self/status").First(l => l.StartsWith(field + ":", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2], CultureInfo.InvariantCulture) * 1024;
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 
 namespace NotebookKit.Tests.Cards;
 
@@ -9,6 +10,21 @@ internal static class OwnProcess
     private const string Mark = "NOTEBOOKKIT_TEST_ALONE";
 
     public static bool IsHere => Environment.GetEnvironmentVariable(Mark) is not null;
+
+    /// <summary>A field of /proc/self/status in bytes, such as VmRSS.</summary>
+    public static double Memory(string field) =>
+        double.Parse(File.ReadLines("/proc/self/status").First(l => l.StartsWith(field + ":", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2], CultureInfo.InvariantCulture) * 1024;
+
+    /// <summary>Resident memory once garbage is collected, in bytes.</summary>
+    public static double Resident()
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        return Memory("VmRSS");
+    }
+
+    /// <summary>The middle of several measurements.</summary>
+    public static double Middle(IEnumerable<double> values) => values.Order().ElementAt(values.Count() / 2);
 
     /// <summary>Fails with the other process' output where the test fails there.</summary>
     public static async Task RunAsync(string method)

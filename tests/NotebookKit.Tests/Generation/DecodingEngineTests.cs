@@ -66,7 +66,7 @@ public sealed class DecodingEngineTests
         var settings = new GenerationSettings { MaximumNewTokens = 24 };
         var got = SequenceGenerator.Run(model, Prompts, settings with { Weights = format });
         using (no_grad())
-            foreach (var matrix in plan.Layers.SelectMany(l => l.In.Concat(l.Up).Append(l.Out).Append(l.Down)).Append(plan.Head))
+            foreach (var matrix in plan.Layers.SelectMany(l => l.Matrices).Append(plan.Head))
             {
                 using var scope = NewDisposeScope();
                 if (format == DecodingWeights.BFloat16) matrix.Weight.copy_(matrix.Weight.to(ScalarType.BFloat16));

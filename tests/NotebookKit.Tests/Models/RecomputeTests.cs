@@ -85,8 +85,8 @@ public sealed class RecomputeTests
         var inputs = new EncoderInputs(ids, tensor(new float[] { 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0 }, [2, 6]));
         var loss = model.forward(inputs).sum();
         inputs.Dispose();                                                     // with the bias that every layer adds
-        Assert.Contains("once more", Assert.Throws<InvalidOperationException>(() => model.Backward(loss)).Message);
-        model.Backward(model.forward(new EncoderInputs(ids)).sum());
+        Assert.Contains("once more", Assert.Throws<InvalidOperationException>(() => model.Backward(loss, 1)).Message);
+        model.Backward(model.forward(new EncoderInputs(ids)).sum(), 1);
     }
 
     private static LanguageModel Build(string json)

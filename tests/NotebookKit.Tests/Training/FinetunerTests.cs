@@ -207,22 +207,15 @@ public sealed class FinetunerTests
         }
         using var classifier = TextClassifier.FromScratch(Tiny, Animals.Labels, seed: 2);
         var (live, resident, steps) = (new List<long>(), new List<double>(), 0);
-        static double Resident()
-        {
-            GC.Collect();
-            GC.WaitForPendingFinalizers();
-            return double.Parse(File.ReadLines("/proc/self/status").First(l => l.StartsWith("VmRSS:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2], System.Globalization.CultureInfo.InvariantCulture);
-        }
         new Finetuner(new FinetuneSettings { Epochs = 2600, BatchSize = 2 }).Run(classifier, Animals, null, new Progress(p =>
         {
             if (++steps % 500 != 0) return;
-            resident.Add(Resident());
+            resident.Add(Cards.OwnProcess.Resident());
             live.Add(torch.Tensor.TotalCount);
         }));
         Assert.True(steps >= 10_000);
         Assert.Single(live.Distinct());
-        static double Middle(IEnumerable<double> values) => values.Order().ElementAt(values.Count() / 2);
-        Assert.InRange(Middle(resident.TakeLast(5)), 0, 1.02 * Middle(resident.Take(5)));
+        Assert.InRange(Cards.OwnProcess.Middle(resident.TakeLast(5)), 0, 1.02 * Cards.OwnProcess.Middle(resident.Take(5)));
     }
 
     [Fact]

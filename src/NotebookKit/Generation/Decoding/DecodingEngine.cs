@@ -25,9 +25,10 @@ internal sealed unsafe class DecodingEngine : IDisposable
     private readonly DecoderPlan _plan;
     private readonly (WeightMatrix[] In, WeightMatrix Out, WeightMatrix[] Up, WeightMatrix Down)[] _layers;
     private readonly WeightMatrix _head;
+    private readonly WeightMatrix[] _matrices;
     private readonly WorkerTeam _team;
     private readonly int _width, _queries, _pairs, _upWidth;
-    private readonly float* _x, _normed, _projected, _read, _up, _inner, _residual, _cos, _sin;
+    private readonly float* _x, _normed, _projected, _read, _up, _inner, _residual, _cos, _sin, _logits;
     private readonly float*[] _partials;
     private readonly nint[] _scores;
     private readonly Action<int> _multiply, _gather, _attend, _activate;
@@ -45,6 +46,7 @@ internal sealed unsafe class DecodingEngine : IDisposable
         WeightMatrix Of(MatrixPlan matrix) => new(matrix, format);
         _layers = [.. plan.Layers.Select(l => (l.In.Select(Of).ToArray(), Of(l.Out), l.Up.Select(Of).ToArray(), Of(l.Down)))];
         _head = Of(plan.Head);
+        _matrices = [.. _layers.SelectMany(l => l.In.Concat(l.Up).Append(l.Out).Append(l.Down)), _head];
         _team = new WorkerTeam(Bytes < BytesWorthSharing ? 1 : Math.Clamp(Environment.ProcessorCount, 1, 16));
         _x = Room(_width);
         _normed = Room(_width);
@@ -55,7 +57,8 @@ internal sealed unsafe class DecodingEngine : IDisposable
         _cos = Room(Math.Max(1, plan.Rope?.Width ?? 1));
         _sin = Room(Math.Max(1, plan.Rope?.Width ?? 1));
         _inner = Room(plan.Inner);
-        var widest = _layers.SelectMany(l => l.In.Concat(l.Up).Append(l.Out).Append(l.Down)).Where(m => m.NeedsGathering).Select(m => m.To).DefaultIfEmpty(1).Max();
+        _logits = Room(_head.To);
+        var widest = _matrices.Where(m => m.NeedsGathering).Select(m => m.To).DefaultIfEmpty(1).Max();
         _partials = new float*[_team.Parts];
         for (var part = 0; part < _team.Parts; part++) _partials[part] = Room(widest);
         _scores = new nint[_team.Parts];
@@ -63,13 +66,13 @@ internal sealed unsafe class DecodingEngine : IDisposable
     }
 
     /// <summary>Bytes of weights that a token reads.</summary>
-    public long Bytes => _layers.Sum(l => l.In.Concat(l.Up).Append(l.Out).Append(l.Down).Sum(m => m.Bytes)) + _head.Bytes;
+    public long Bytes => _matrices.Sum(m => m.Bytes);
 
     /// <summary>An engine for a model, or <c>null</c> where its architecture, type or memory is none that it reads.</summary>
     public static DecodingEngine? TryMake(LanguageModel model, DecodingWeights format)
     {
         if (model is not DecoderModel decoder || decoder.training || decoder.DataType != TorchSharp.torch.ScalarType.Float32 || decoder.Plan() is not { } plan) return null;
-        var tensors = plan.Layers.SelectMany(l => l.In.Concat(l.Up).Append(l.Out).Append(l.Down)).Append(plan.Head).SelectMany(m => new[] { m.Weight, m.Bias });
+        var tensors = plan.Layers.SelectMany(l => l.Matrices).Append(plan.Head).SelectMany(m => new[] { m.Weight, m.Bias });
         return Activations.Contains(plan.Activation) && tensors.All(t => t is null || (t.device_type == TorchSharp.DeviceType.CPU && t.dtype == TorchSharp.torch.ScalarType.Float32 && t.is_contiguous()))
             ? new DecodingEngine(plan, format) : null;
     }
@@ -106,10 +109,8 @@ internal sealed unsafe class DecodingEngine : IDisposable
     public void Dispose()
     {
         _team.Dispose();
-        foreach (var (into, back, up, down) in _layers)
-            foreach (var matrix in into.Concat(up).Append(back).Append(down)) matrix.Dispose();
-        _head.Dispose();
-        foreach (var room in new[] { (nint)_x, (nint)_normed, (nint)_residual, (nint)_projected, (nint)_read, (nint)_up, (nint)_inner, (nint)_cos, (nint)_sin }.Concat(_scores)) NativeMemory.AlignedFree((void*)room);
+        foreach (var matrix in _matrices) matrix.Dispose();
+        foreach (var room in new[] { (nint)_x, (nint)_normed, (nint)_residual, (nint)_projected, (nint)_read, (nint)_up, (nint)_inner, (nint)_cos, (nint)_sin, (nint)_logits }.Concat(_scores)) NativeMemory.AlignedFree((void*)room);
         foreach (var partial in _partials) NativeMemory.AlignedFree(partial);
     }
 
@@ -307,14 +308,9 @@ internal sealed unsafe class DecodingEngine : IDisposable
             if (logits[row] is not null) Norm(_plan.Final, _x + (long)row * _width, _normed + (long)asked++ * _width, _width);
         if (asked == 0) return;
         var (vocabulary, at) = (_head.To, 0);
-        var all = (float*)NativeMemory.AlignedAlloc((nuint)((long)asked * vocabulary * sizeof(float)), 64);
-        try
-        {
-            _rows = asked;
-            Run(_normed, vocabulary, [(_head, (nint)all)]);
-            foreach (var target in logits)
-                if (target is not null) new ReadOnlySpan<float>(all + (long)at++ * vocabulary, vocabulary).CopyTo(target);
-        }
-        finally { NativeMemory.AlignedFree(all); }
+        _rows = asked;
+        Run(_normed, vocabulary, [(_head, (nint)_logits)]);
+        foreach (var target in logits)
+            if (target is not null) new ReadOnlySpan<float>(_logits + (long)at++ * vocabulary, vocabulary).CopyTo(target);
     }
 }

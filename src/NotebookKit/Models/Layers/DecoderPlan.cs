@@ -21,7 +21,11 @@ internal sealed record MatrixPlan(Tensor Weight, Tensor? Bias, bool IsTransposed
 /// <param name="Turns">Whether queries and keys are rotated.</param>
 /// <param name="Scale">Factor on the scores.</param>
 internal sealed record LayerPlan(NormPlan AttentionNorm, IReadOnlyList<MatrixPlan> In, NormPlan? QueryNorm, NormPlan? KeyNorm, MatrixPlan Out, NormPlan FeedNorm, IReadOnlyList<MatrixPlan> Up, MatrixPlan Down,
-    int Window, bool Turns, double Scale);
+    int Window, bool Turns, double Scale)
+{
+    /// <summary>All matrices of the layer.</summary>
+    public IEnumerable<MatrixPlan> Matrices => In.Concat(Up).Append(Out).Append(Down);
+}
 
 /// <summary>A decoder as weights and numbers, for what computes it without libtorch. Tensors are the model's own.</summary>
 /// <param name="Embeddings">(V, D).</param>

@@ -38,7 +38,6 @@ internal sealed class FinetuneRun : IDisposable
     {
         var random = Runtime.Seed.Everything(_settings.Seed);
         Model.Dropout.Reseed(_settings.Seed);
-        (Model.Dropout.Probability, Model.RecomputesLayers) = (_settings.Dropout, _settings.RecomputesLayers);
         if (_settings.Trained == Trained.HeadOnly) return HeadAlone();
 
         var rows = _classifier.Tokenizer.EncodeAll(_train.Texts, _classifier.MaximumLength);
@@ -60,6 +59,7 @@ internal sealed class FinetuneRun : IDisposable
         if (half && !Runtime.MatrixProducts.BFloat16IsFast) _progress?.Report(Progress("precision", total, double.NaN, "this CPU computes bf16 no faster than fp32: Precision = Float32 would take less time"));
         var checks = new RunChecks(_settings.Checks, _classifier, _train);
         _progress?.Report(new RunStarted(Record(), total, _clock.Elapsed));
+        (Model.Dropout.Probability, Model.RecomputesLayers) = (_settings.Dropout, _settings.RecomputesLayers);
         try
         {
             if (goesOn) Resume();
