@@ -42,7 +42,29 @@ internal static class StepBenchmark
             foreach (var (name, time) in new[] { "last layer at the first token alone", "dropout masks in vectors", "fp32 products by oneDNN", "AdamW in one pass" }.Zip(best.Skip(1)))
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{type,-8} without {name,-36} {time / best[0]:F2}x"));
         }
+        foreach (var type in new[] { ScalarType.Float32, ScalarType.BFloat16 })
+            foreach (var (batch, heads, length) in new[] { (16, 4, 64), (32, 4, 128), (4, 8, 512) })
+            {
+                using var own = Attend(type, batch, heads, length, (q, k, v) => Attention.Attend(q, k, v, null, 0.125));
+                using var fused = Attend(type, batch, heads, length, (q, k, v) => F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, length, -1));
+                var best = Best(rounds, own, fused);
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{type,-8} attention there and back, {batch} × {heads} heads × {length}: two products and a softmax {best[0]:F2} ms, libtorch's fused attention {best[1]:F2} ms ({best[1] / best[0]:F2}x)"));
+            }
         return 0;
+    }
+
+    private static Contender Attend(ScalarType type, int batch, int heads, int length, Func<Tensor, Tensor, Tensor, Tensor> attend)
+    {
+        var (q, k, v) = (Fresh(), Fresh(), Fresh());
+        var weights = rand(batch, length, heads * 64).to(type);
+        return new Contender(() => MatrixProducts.UseOneDnn(true), () =>
+        {
+            using var scope = NewDisposeScope();
+            for (var i = 0; i < 10; i++) (attend(q, k, v) * weights).sum().backward();
+            foreach (var one in new[] { q, k, v }) one.grad = null;
+        }, q, k, v, weights);
+
+        Tensor Fresh() => randn(batch, heads, length, 64).to(type).requires_grad_(true);
     }
 
     public static int Run(bool quick, int rounds)

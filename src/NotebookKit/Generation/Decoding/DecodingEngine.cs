@@ -58,7 +58,7 @@ internal sealed unsafe class DecodingEngine : IDisposable
         _sin = Room(Math.Max(1, plan.Rope?.Width ?? 1));
         _inner = Room(plan.Inner);
         _logits = Room(_head.To);
-        var widest = _matrices.Where(m => m.NeedsGathering).Select(m => m.To).DefaultIfEmpty(1).Max();
+        var widest = _matrices.Where(m => m.NeedsGathering(1)).Select(m => m.To).DefaultIfEmpty(1).Max();
         _partials = new float*[_team.Parts];
         for (var part = 0; part < _team.Parts; part++) _partials[part] = Room(widest);
         _scores = new nint[_team.Parts];
@@ -71,7 +71,7 @@ internal sealed unsafe class DecodingEngine : IDisposable
     /// <summary>An engine for a model, or <c>null</c> where its architecture, type or memory is none that it reads.</summary>
     public static DecodingEngine? TryMake(LanguageModel model, DecodingWeights format)
     {
-        if (model is not DecoderModel decoder || decoder.training || decoder.DataType != TorchSharp.torch.ScalarType.Float32 || decoder.Plan() is not { } plan) return null;
+        if (model is not DecoderModel { Adapter: null } decoder || decoder.training || decoder.DataType != TorchSharp.torch.ScalarType.Float32 || decoder.Plan() is not { } plan) return null;
         var tensors = plan.Layers.SelectMany(l => l.Matrices).Append(plan.Head).SelectMany(m => new[] { m.Weight, m.Bias });
         return Activations.Contains(plan.Activation) && tensors.All(t => t is null || (t.device_type == TorchSharp.DeviceType.CPU && t.dtype == TorchSharp.torch.ScalarType.Float32 && t.is_contiguous()))
             ? new DecodingEngine(plan, format) : null;
@@ -164,7 +164,7 @@ internal sealed unsafe class DecodingEngine : IDisposable
     {
         var jobs = new (WeightMatrix, nint)[matrices.Length];
         for (var (i, at) = (0, 0); i < matrices.Length; at += matrices[i++].To) jobs[i] = (matrices[i], (nint)(y + at));
-        if (matrices[0].NeedsGathering)
+        if (matrices[0].NeedsGathering(_rows))
             foreach (var job in jobs) Run(x, stride, [job]);                  // partial sums have room for one product
         else Run(x, stride, jobs);
     }
@@ -174,7 +174,7 @@ internal sealed unsafe class DecodingEngine : IDisposable
         _jobInput = x;
         (_jobStride, _jobs) = (stride, jobs);
         _team.Run(_multiply);
-        if (jobs[0].Matrix.NeedsGathering) _team.Run(_gather);
+        if (jobs[0].Matrix.NeedsGathering(_rows)) _team.Run(_gather);
     }
 
     private void Multiply(int part)
@@ -227,13 +227,17 @@ internal sealed unsafe class DecodingEngine : IDisposable
             var first = plan.Window > 0 ? Math.Max(0, position - plan.Window + 1) : 0;
             var count = position + 1 - first;
             var scores = new Span<float>(Scores(part, count), count);
-            var q = new ReadOnlySpan<float>(_projected + (long)row * (_queries + 2 * _pairs) + head * d, d);
+            var q = _projected + (long)row * (_queries + 2 * _pairs) + head * d;
             float* keys = memory.Keys(_layer) + (long)first * _pairs + head / perGroup * d, values = memory.Values(_layer) + (long)first * _pairs + head / perGroup * d;
-            for (var t = 0; t < count; t++) scores[t] = TensorPrimitives.Dot(q, new ReadOnlySpan<float>(keys + (long)t * _pairs, d)) * (float)plan.Scale;
-            TensorPrimitives.SoftMax(scores, scores);
-            var read = new Span<float>(_read + (long)row * _queries + head * d, d);
-            read.Clear();
-            for (var t = 0; t < count; t++) TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(values + (long)t * _pairs, d), scores[t], read, read);
+            if (d % 16 == 0) HeadKernel.Read(q, keys, values, scores, _read + (long)row * _queries + head * d, d, _pairs, (float)plan.Scale);
+            else
+            {
+                for (var t = 0; t < count; t++) scores[t] = TensorPrimitives.Dot(new ReadOnlySpan<float>(q, d), new ReadOnlySpan<float>(keys + (long)t * _pairs, d)) * (float)plan.Scale;
+                TensorPrimitives.SoftMax(scores, scores);
+                var read = new Span<float>(_read + (long)row * _queries + head * d, d);
+                read.Clear();
+                for (var t = 0; t < count; t++) TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(values + (long)t * _pairs, d), scores[t], read, read);
+            }
         }
     }
 

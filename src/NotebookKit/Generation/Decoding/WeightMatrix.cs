@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
@@ -5,6 +6,7 @@ using System.Runtime.Intrinsics.X86;
 using NotebookKit.Models.Layers;
 using NotebookKit.Runtime;
 using static TorchSharp.torch;
+using Tensor = TorchSharp.torch.Tensor;
 
 namespace NotebookKit.Generation.Decoding;
 
@@ -12,9 +14,9 @@ namespace NotebookKit.Generation.Decoding;
 /// Y = X Wᵀ + b for a few rows of X: the speed of that is the speed at which W is read. fp32 weights stay where the model has them; others are a copy. Work is cut into parts by outputs
 /// (by inputs where the weights lie the other way round).
 /// </summary>
-internal sealed unsafe class WeightMatrix : IDisposable
+internal sealed unsafe partial class WeightMatrix : IDisposable
 {
-    private const int Outputs = 4, Inputs = 4, RowsAtOnce = 4, BlockOutputs = 16, BlockColumns = 512, PrefetchBytes = 4096;
+    private const int Outputs = 4, Inputs = 4, RowsAtOnce = 4, BlockOutputs = 16, BlockColumns = 512, PrefetchBytes = 4096, PanelRows = 8, PanelInputs = 16, PanelOutputs = 48;
     private readonly DecodingWeights _format;
     private readonly bool _isTransposed;
     private readonly Tensor _keepsAlive;
@@ -69,8 +71,8 @@ internal sealed unsafe class WeightMatrix : IDisposable
     /// <summary>Bytes that a pass reads.</summary>
     public long Bytes => (long)To * From * (_format switch { DecodingWeights.AsLoaded => 4, DecodingWeights.BFloat16 => 2, _ => 1 });
 
-    /// <summary>Whether parts split inputs, so that <see cref="Gather"/> has to add up what they found.</summary>
-    public bool NeedsGathering => _isTransposed;
+    /// <summary>Whether parts split inputs, so that <see cref="Gather"/> has to add up what they found. One row is fastest so, since memory is read straight through.</summary>
+    public bool NeedsGathering(int rows) => _isTransposed && rows < PanelRows;
 
     /// <summary>The outputs of a part.</summary>
     public (int From, int To) Share(int part, int parts) => Share(To, part, parts);
@@ -92,6 +94,13 @@ internal sealed unsafe class WeightMatrix : IDisposable
     /// <param name="parts">Of how many.</param>
     public void Multiply(float* x, int rows, float* y, int stride, float* partial, int part, int parts)
     {
+        if (_isTransposed && !NeedsGathering(rows))
+        {
+            var (first, end) = Share(part, parts);
+            for (var row = 0; row < rows; row++) Start(new Span<float>(y + (long)row * stride + first, end - first), first);
+            for (var input = 0; input < From; input += PanelInputs) AddInputs(x, rows, y, stride, first, end, input, Math.Min(PanelInputs, From - input));
+            return;
+        }
         if (_isTransposed)
         {
             var (first, end) = Share(From, part, parts);
@@ -112,12 +121,18 @@ internal sealed unsafe class WeightMatrix : IDisposable
     {
         var (from, to) = Share(part, parts);
         for (var row = 0; row < rows; row++)
-            for (var o = from; o < to; o++)
-            {
-                var sum = _biases is null ? 0 : _biases[o];
-                foreach (var partial in partials) sum += partial[(long)row * To + o];
-                y[(long)row * stride + o] = sum;
-            }
+        {
+            var target = new Span<float>(y + (long)row * stride + from, to - from);
+            Start(target, from);
+            foreach (var partial in partials) TensorPrimitives.Add(target, new ReadOnlySpan<float>(partial + (long)row * To + from, to - from), target);
+        }
+    }
+
+    /// <summary>What sums begin at: the bias of the outputs from <paramref name="from"/> on, or 0.</summary>
+    private void Start(Span<float> target, int from)
+    {
+        if (_biases is null) target.Clear();
+        else new ReadOnlySpan<float>(_biases + from, target.Length).CopyTo(target);
     }
 
     public void Dispose()
@@ -273,7 +288,7 @@ internal sealed unsafe class WeightMatrix : IDisposable
 
     /// <summary>The sums of four vectors. (The platform's own takes the lanes in order, one after the other, for each.)</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> Sums(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d)
+    internal static Vector128<float> Sums(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d)
     {
         if (!Avx.IsSupported) return Vector128.Create(Vector512.Sum(a), Vector512.Sum(b), Vector512.Sum(c), Vector512.Sum(d));
         var ab = Avx.HorizontalAdd(a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper());
@@ -315,40 +330,5 @@ internal sealed unsafe class WeightMatrix : IDisposable
         for (var i = whole; i < From; i++) sum += TFormat.Value(weights[(long)o * From + i]) * x[i];
         if (_scales is not null) sum *= _scales[o];
         return _biases is null ? sum : sum + _biases[o];
-    }
-
-    /// <summary>partial = X[first..end] W[first..end], weights (From, To) read four rows at a time, in blocks that stay near for all rows of X.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Accumulate(float* weights, float* x, int rows, float* partial, int first, int end)
-    {
-        new Span<float>(partial, rows * To).Clear();
-        int n = To, i = first;
-        for (; i + Inputs <= end; i += Inputs)
-        {
-            float* w0 = weights + (long)i * n, w1 = w0 + n, w2 = w1 + n, w3 = w2 + n;
-            for (var from = 0; from < n; from += BlockColumns)
-            {
-                int to = Math.Min(n, from + BlockColumns), whole = from + (to - from & ~15);
-                for (var row = 0; row < rows; row++)
-                {
-                    float* a = x + (long)row * From + i, y = partial + (long)row * n;
-                    var (v0, v1, v2, v3) = (Vector512.Create(a[0]), Vector512.Create(a[1]), Vector512.Create(a[2]), Vector512.Create(a[3]));
-                    for (var o = from; o < whole; o += 16)
-                    {
-                        var sum = Vector512.FusedMultiplyAdd(Vector512.Load(w0 + o), v0, Vector512.Load(y + o));
-                        sum = Vector512.FusedMultiplyAdd(Vector512.Load(w1 + o), v1, sum);
-                        sum = Vector512.FusedMultiplyAdd(Vector512.Load(w2 + o), v2, sum);
-                        Vector512.FusedMultiplyAdd(Vector512.Load(w3 + o), v3, sum).Store(y + o);
-                    }
-                    for (var o = whole; o < to; o++) y[o] += w0[o] * a[0] + w1[o] * a[1] + w2[o] * a[2] + w3[o] * a[3];
-                }
-            }
-        }
-        for (; i < end; i++)
-            for (var row = 0; row < rows; row++)
-            {
-                var a = x[(long)row * From + i];
-                for (var o = 0; o < n; o++) partial[(long)row * n + o] += weights[(long)i * n + o] * a;
-            }
     }
 }
