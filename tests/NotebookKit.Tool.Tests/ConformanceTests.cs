@@ -17,6 +17,9 @@ public sealed class ConformanceTests
     }
 
     [Fact]
+    public void Every_shared_adapter_equals_the_reference() => AllPass(Path.Combine(ToolFixture.RequireShared("reference"), "adapters"));
+
+    [Fact]
     public void Every_shared_tokenizer_and_chat_template_equals_the_reference()
     {
         var shared = ToolFixture.RequireShared("reference");

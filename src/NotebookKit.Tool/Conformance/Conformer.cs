@@ -27,6 +27,8 @@ internal static class Conformer
     private static IEnumerable<Outcome> Folder(string folder)
     {
         foreach (var outcome in Model(folder)) yield return outcome;
+        if (AdapterCases.AreIn(folder))
+            foreach (var outcome in Safely(() => AdapterCases.Run(folder))) yield return outcome;
         if (TokenizerCases.AreIn(folder))
             foreach (var outcome in Safely(() => TokenizerCases.Run(folder))) yield return outcome;
         if (ChatTemplateCases.AreIn(folder))

@@ -10,6 +10,13 @@ public sealed record Batch(long[] Ids, int Length, int[] RowLengths, long[]? Lab
     /// <summary>B.</summary>
     public int Rows => RowLengths.Length;
 
+    /// <summary>Some rows of a dataset, padded to the longest of them.</summary>
+    /// <param name="window">Which rows.</param>
+    /// <param name="rows">Token ids of all.</param>
+    /// <param name="labels">Class indices of all.</param>
+    /// <param name="padId">Id that fills up.</param>
+    public static Batch Of(IReadOnlyList<int> window, IReadOnlyList<int[]> rows, IReadOnlyList<int> labels, int padId) => Pad([.. window.Select(i => rows[i])], padId, [.. window.Select(i => (long)labels[i])]);
+
     /// <summary>Pads rows to the longest of them.</summary>
     /// <param name="rows">Token ids, at least one row, none empty.</param>
     /// <param name="padId">Id that fills up.</param>

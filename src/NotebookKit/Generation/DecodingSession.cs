@@ -57,22 +57,30 @@ internal sealed class DecoderSession : DecodingSession
 {
     private readonly DecoderModel _model;
     private readonly int[][] _prompts;
+    private readonly IReadOnlyList<(Tensor Keys, Tensor Values)>? _prefix;
     private readonly KeyValueCache? _cache;
     private Tensor? _ids, _mask;
 
     public DecoderSession(DecoderModel model, int[][] prompts, bool useCache)
     {
-        (_model, _prompts, _cache) = (model, prompts, useCache ? new KeyValueCache() : null);
-        var length = prompts.Max(p => p.Length);
-        var (ids, mask) = (new long[prompts.Length * length], new bool[prompts.Length * length]);
-        for (var row = 0; row < prompts.Length; row++)
-            for (var t = 0; t < prompts[row].Length; t++)
+        (_model, _prompts) = (model, prompts);
+        using (no_grad()) _prefix = model.Adapter?.Prefix()?.Select(p => (p.Keys.DetachFromDisposeScope(), p.Values.DetachFromDisposeScope())).ToArray();
+        if (useCache) _cache = new KeyValueCache(_prefix);
+        var rows = prompts;
+        if (model.Adapter is { PromptTokens: > 0 and var n }) rows = [.. prompts.Select(p => (int[])[.. Enumerable.Range(0, n).Select(i => -1 - i), .. p])];
+        var (length, before) = (rows.Max(p => p.Length), (int)(_prefix?[0].Keys.size(1) ?? 0));
+        var (ids, mask) = (new long[rows.Length * length], new bool[rows.Length * (before + length)]);
+        for (var row = 0; row < rows.Length; row++)
+        {
+            mask.AsSpan(row * (before + length), before).Fill(true);
+            for (var t = 0; t < rows[row].Length; t++)
             {
-                var at = row * length + length - prompts[row].Length + t;                // padded on the left: all rows end together
-                (ids[at], mask[at]) = (prompts[row][t], true);
+                var at = length - rows[row].Length + t;                                  // padded on the left: all rows end together
+                (ids[row * length + at], mask[row * (before + length) + before + at]) = (rows[row][t], true);
             }
-        _ids = tensor(ids, [prompts.Length, length]).DetachFromDisposeScope();
-        _mask = prompts.All(p => p.Length == length) ? null : tensor(mask, [prompts.Length, length]).DetachFromDisposeScope();
+        }
+        _ids = tensor(ids, [rows.Length, length]).DetachFromDisposeScope();
+        _mask = rows.All(p => p.Length == length) ? null : tensor(mask, [rows.Length, before + length]).DetachFromDisposeScope();
     }
 
     public override int[][] Start() => _prompts;
@@ -87,8 +95,10 @@ internal sealed class DecoderSession : DecodingSession
             if (_mask is not null) Replace(ref _mask, cat([_mask, ones(chosen.Length, 1, dtype: ScalarType.Bool)], 1));
         }
         var fresh = _cache is null || chosen is null ? _ids! : _ids!.narrow(1, _ids.size(1) - 1, 1);
-        using var inputs = new DecoderInputs(fresh, _mask, past: _cache?.Length ?? 0, attentionType: _model.DataType);
-        var hidden = _model.Decode(inputs, _cache);
+        using var prefix = _cache is null && _prefix is not null ? new KeyValueCache(_prefix, keeps: false) : null;
+        var held = _cache ?? prefix;
+        using var inputs = new DecoderInputs(fresh, _mask, past: held?.Length ?? 0, attentionType: _model.DataType);
+        var hidden = _model.Decode(inputs, held);
         return Rows(_model.Logits(hidden.select(1, hidden.size(1) - 1)));
     }
 
@@ -106,6 +116,11 @@ internal sealed class DecoderSession : DecodingSession
         _ids?.Dispose();
         _mask?.Dispose();
         _cache?.Dispose();
+        foreach (var (keys, values) in _prefix ?? [])
+        {
+            keys.Dispose();
+            values.Dispose();
+        }
     }
 }
 

@@ -28,6 +28,18 @@ public sealed class DecoderInputs : IDisposable
         Positions = (positions?.alias() ?? Count(mask, past, length)).MoveToOuterDisposeScope();
     }
 
+    /// <summary>The same after tokens that an adapter puts in front of every row: places with the ids -1, -2, …, or keys and values alone.</summary>
+    internal DecoderInputs After(IModelAdapter adapter)
+    {
+        using var scope = NewDisposeScope();
+        if (_documents is not null) throw new ArgumentException("Packed documents and an adapter that puts tokens in front of every row do not go together: turn packing off.");
+        var (n, rows, given) = (adapter.PromptTokens + adapter.PrefixTokens, Ids.size(0), adapter.PromptTokens > 0);
+        var mask = _keyMask is null ? null : cat([ones(rows, n, dtype: ScalarType.Bool), _keyMask], 1);
+        var positions = (Positions + n).expand(rows, -1);
+        if (given) positions = cat([arange(n, dtype: ScalarType.Int64).unsqueeze(0).expand(rows, -1), positions], 1);
+        return new DecoderInputs(given ? cat([Prompts.Ids(rows, n), Ids], 1) : Ids, mask, positions, given ? 0 : n, _type).Kept();
+    }
+
     /// <summary>(B, T) int64.</summary>
     public Tensor Ids { get; }
 
@@ -45,6 +57,12 @@ public sealed class DecoderInputs : IDisposable
         return _biases[window] = Compute(window);
     }
 
+    private DecoderInputs Kept()
+    {
+        foreach (var one in new[] { Ids, Positions, _keyMask }) one?.MoveToOuterDisposeScope();
+        return this;
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -58,7 +76,7 @@ public sealed class DecoderInputs : IDisposable
 
     private static Tensor Count(Tensor? mask, long past, long length)
     {
-        if (mask is null || mask.select(1, 0).all().item<bool>()) return arange(past, past + length, dtype: ScalarType.Int64).unsqueeze(0);
+        if (mask is null || past == 0 && mask.select(1, 0).all().item<bool>()) return arange(past, past + length, dtype: ScalarType.Int64).unsqueeze(0);
         return (mask.to(ScalarType.Int64).cumsum(1) - 1).clamp_min(0).narrow(1, past, length);
     }
 

@@ -31,7 +31,18 @@ public abstract class DecoderModel : LanguageModel
     /// <summary>What comes out of the head: vocabulary logits (B, T, V), class logits (B, C) at each row's last token that is not padding, or hidden states (B, T, D).</summary>
     public Tensor forward(DecoderInputs inputs)
     {
-        var hidden = Decode(inputs);
+        var after = AdapterTokens == 0 ? null : inputs.After(Adapter!);
+        using var prefix = Adapter?.Prefix() is { } pairs ? new KeyValueCache(pairs, keeps: false) : null;
+        try { return Answer(after ?? inputs, prefix); }
+        finally
+        {
+            if (!RecomputesLayers) after?.Dispose();                         // else the backward pass reads them once more; they go with the caller's scope
+        }
+    }
+
+    private Tensor Answer(DecoderInputs inputs, KeyValueCache? prefix)
+    {
+        var hidden = Decode(inputs, prefix);
         if (Head.Head == ModelHead.None) return hidden;
         return Head.Head == ModelHead.CausalLM ? Logits(hidden) : Logits(LastToken(hidden, inputs.Ids));
     }

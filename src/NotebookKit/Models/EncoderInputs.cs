@@ -25,13 +25,29 @@ public sealed class EncoderInputs : IDisposable
     /// <param name="mask">(B, T), 1 at tokens and 0 at padding, on either side; <c>null</c> where nothing is padded.</param>
     /// <param name="segments">(B, T) int64, the segment of every token of a pair; <c>null</c> is segment 0 throughout.</param>
     /// <param name="attentionType">Type of the attention bias: that of the encoder's matrix weights.</param>
-    public EncoderInputs(Tensor ids, Tensor? mask = null, Tensor? segments = null, ScalarType attentionType = ScalarType.Float32)
+    public EncoderInputs(Tensor ids, Tensor? mask = null, Tensor? segments = null, ScalarType attentionType = ScalarType.Float32) : this(ids, mask, attentionType, null) => Segments = segments?.alias();
+
+    private EncoderInputs(Tensor ids, Tensor? mask, ScalarType attentionType, IReadOnlyList<(Tensor Keys, Tensor Values)>? prefix)
     {
         Ids = ids.alias();
-        Segments = segments?.alias();
         Mask = mask is null ? ones(ids.size(0), ids.size(1), 1) : mask.to(ScalarType.Float32).unsqueeze(2);
-        if (mask is not null) Bias = BiasOf(Mask, attentionType);
+        if (prefix is not null) Prefix = new KeyValueCache(prefix, keeps: false);
+        if (mask is not null) Bias = BiasOf(Prefix is null ? Mask : cat([ones(ids.size(0), Prefix.Length, 1), Mask], 1), attentionType);
     }
+
+    /// <summary>The same after tokens that an adapter puts in front of every row: places with the ids -1, -2, …, or keys and values alone. As in the reference, segments are all 0 then.</summary>
+    internal EncoderInputs After(IModelAdapter adapter)
+    {
+        var prefix = adapter.Prefix();                                        // in the caller's scope, since the layers read it
+        using var scope = NewDisposeScope();
+        var (rows, type) = (Ids.size(0), Bias?.dtype ?? ScalarType.Float32);
+        if (adapter.PromptTokens is > 0 and var n)
+            return new EncoderInputs(cat([Prompts.Ids(rows, n), Ids], 1), Bias is null ? null : cat([ones(rows, n), Mask.squeeze(2)], 1), attentionType: type).Kept();
+        return new EncoderInputs(Ids, Bias is null ? null : Mask.squeeze(2), type, prefix).Kept();
+    }
+
+    /// <summary>Keys and values that stand before every row's, or <c>null</c>; adds to them and keeps nothing.</summary>
+    internal KeyValueCache? Prefix { get; }
 
     /// <summary>(B, T) int64.</summary>
     public Tensor Ids { get; }
@@ -52,6 +68,12 @@ public sealed class EncoderInputs : IDisposable
         Mask.DetachFromDisposeScope();
         Segments?.DetachFromDisposeScope();
         Bias?.DetachFromDisposeScope();
+    }
+
+    private EncoderInputs Kept()
+    {
+        foreach (var one in new[] { Ids, Mask, Bias }) one?.MoveToOuterDisposeScope();
+        return this;
     }
 
     /// <inheritdoc/>

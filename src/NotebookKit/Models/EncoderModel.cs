@@ -48,13 +48,25 @@ public abstract class EncoderModel : LanguageModel
     private protected virtual Tensor EncodeFirst(EncoderInputs inputs) => Encode(inputs);
 
     /// <summary>What comes out of the head: hidden states (B, T, D), class logits (B, C) or (B, T, C), or vocabulary logits (B, T, V).</summary>
-    public Tensor forward(EncoderInputs inputs) =>
-        Predict(Read(inputs), inputs);
+    public Tensor forward(EncoderInputs inputs) => After(inputs, all => Predict(Read(all), all));
 
     private Tensor Read(EncoderInputs inputs) => HasShortLastLayer ? EncodeFirst(inputs) : Encode(inputs);
 
     /// <summary>Class logits (B, C) whose features are mixed on the way: <paramref name="mix"/> takes and gives (B, D).</summary>
-    internal Tensor forward(EncoderInputs inputs, Func<Tensor, Tensor> mix) => Classifier.forward(Drop(mix(Features(Read(inputs), inputs)), ClassifierDropout));
+    internal Tensor forward(EncoderInputs inputs, Func<Tensor, Tensor> mix) => After(inputs, all => Classifier.forward(Drop(mix(Features(Read(all), all)), ClassifierDropout)));
+
+    /// <summary>What the sequence classifier reads, (B, D).</summary>
+    internal Tensor Features(EncoderInputs inputs) => After(inputs, all => Features(Read(all), all));
+
+    /// <summary>Computes with the places that an adapter puts in front.</summary>
+    private Tensor After(EncoderInputs inputs, Func<EncoderInputs, Tensor> compute)
+    {
+        if (AdapterTokens == 0) return compute(inputs);
+        var all = inputs.After(Adapter!);
+        var result = compute(all);
+        if (!RecomputesLayers) all.Dispose();                                // else the backward pass reads them once more; they go with the caller's scope
+        return result;
+    }
 
     /// <summary>The head alone, on hidden states (B, T, D).</summary>
     public Tensor Predict(Tensor hidden, EncoderInputs inputs) => Head.Head switch
@@ -78,14 +90,14 @@ public abstract class EncoderModel : LanguageModel
     /// <summary>One unit-length vector per sequence, (B, D) in fp32: the mean over its tokens, as sentence encoders are trained.</summary>
     public Tensor Embed(EncoderInputs inputs)
     {
-        var pooled = Mean(Encode(inputs).to(ScalarType.Float32), inputs.Mask);
+        var pooled = After(inputs, all => Mean(Encode(all).to(ScalarType.Float32), all.Mask));
         return pooled / pooled.norm(1, keepdim: true).clamp_min(1e-12);
     }
 
     /// <summary>Refuses a batch longer than the positions there are.</summary>
-    private protected void CheckLength(Tensor ids)
+    private protected void CheckLength(Tensor ids, KeyValueCache? prefix = null)
     {
-        if (ids.size(1) > MaximumPositions)
-            throw new ArgumentException($"The model takes at most {MaximumPositions} tokens; got {ids.size(1)}. Encode with a maximumLength.");
+        if (ids.size(1) + (prefix?.Length ?? 0) is var length && length > MaximumPositions)
+            throw new ArgumentException($"The model takes at most {MaximumPositions} tokens; got {length}{(AdapterTokens == 0 ? "" : $", {AdapterTokens} of them the adapter's")}. Encode with a maximumLength.");
     }
 }

@@ -2,6 +2,7 @@ using NotebookKit.Models.Layers;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
+using Linear = NotebookKit.Models.Layers.Linear;
 
 namespace NotebookKit.Models;
 
@@ -61,17 +62,32 @@ public abstract class LanguageModel : nn.Module
     public IEnumerable<string> TiedTo(string name) => Aliases.Where(a => name.Contains(a.There, StringComparison.Ordinal)).Select(a => name.Replace(a.There, a.Here, StringComparison.Ordinal));
 
     /// <summary>The key under which the reference's files hold a parameter, where it is not the parameter's own name.</summary>
-    internal virtual string FileKey(string name) => name;
+    public virtual string FileKey(string name) => name;
 
     /// <summary>Whether a file may lack a parameter of the network itself: the pooler, which few heads read, and tables that are computed.</summary>
     internal virtual bool MayBeAbsent(string name) => name.Contains("pooler", StringComparison.Ordinal);
 
+    /// <summary>The adapter that takes part, or <c>null</c>.</summary>
+    internal IModelAdapter? Adapter { get; set; }
+
+    /// <summary>Places or keys that the adapter puts before every sequence.</summary>
+    internal int AdapterTokens => Adapter is null ? 0 : Adapter.PromptTokens + Adapter.PrefixTokens;
+
+    /// <summary>The parameters that are the model's own.</summary>
+    internal IEnumerable<(string Name, Parameter Parameter)> OwnParameters() => base.named_parameters();
+
+    /// <summary>All parameters, those of the adapter that takes part included; without <paramref name="recurse"/> the model's own level alone, which conversion replaces.</summary>
+    public override IEnumerable<(string name, Parameter parameter)> named_parameters(bool recurse = true) => recurse ? base.named_parameters().Concat(Adapter?.Added ?? []) : base.named_parameters(false);
+
+    /// <summary>All parameters, those of the adapter that takes part included.</summary>
+    public override IEnumerable<Parameter> parameters(bool recurse = true) => named_parameters(recurse).Select(p => p.parameter);
+
     /// <summary>All that a checkpoint holds, under the reference's names.</summary>
     public IEnumerable<(string Name, Tensor Value)> Stored() =>
-        named_parameters().Select(p => (Bare(p.name), (Tensor)p.parameter)).Concat(named_buffers().Select(b => (Bare(b.name), b.buffer)));
+        OwnParameters().Select(p => (Bare(p.Name), (Tensor)p.Parameter)).Concat(named_buffers().Select(b => (Bare(b.name), b.buffer)));
 
     /// <summary>Parameters under the reference's names.</summary>
-    public IEnumerable<(string Name, Parameter Parameter)> Parameters() => named_parameters().Select(p => (Bare(p.name), p.parameter));
+    public IEnumerable<(string Name, Parameter Parameter)> Parameters() => OwnParameters().Select(p => (Bare(p.Name), p.Parameter));
 
     /// <summary>Converts the weights. The last layer of a classifier stays in fp32: there small differences decide.</summary>
     /// <param name="type">bf16 or fp32.</param>
@@ -87,9 +103,31 @@ public abstract class LanguageModel : nn.Module
         DataType = type;
     }
 
+    /// <summary>Gives the output matrix that is one with the input table a weight of its own, with the same numbers.</summary>
+    /// <exception cref="NotSupportedException">This architecture cannot.</exception>
+    internal virtual void Untie() => throw new NotSupportedException($"The input table of a {Config.ModelType} model is its output matrix, too, and cannot be separated from it here.");
+
+    /// <summary>An output matrix with the numbers of the input table.</summary>
+    private protected Linear Untied(string name, Tensor table)
+    {
+        var output = new Linear(new ModelBuilder(Dropout, table.dtype), table.size(1), table.size(0), hasBias: false);
+        using (no_grad()) output.weight.copy_(table);
+        output.weight.requires_grad = table.requires_grad;
+        register_module(name, output);
+        Config.Json["tie_word_embeddings"] = false;
+        return output;
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing) Adapter?.Dispose();
+        base.Dispose(disposing);
+    }
+
     /// <summary>Dropout while training.</summary>
     private protected Tensor Drop(Tensor x, double p) => training ? Dropout.Apply(x, p) : x;
 
-    private string Bare(string name) =>
+    internal string Bare(string name) =>
         Head.Head == ModelHead.None && name.StartsWith(BasePrefix, StringComparison.Ordinal) ? name[BasePrefix.Length..] : name;
 }

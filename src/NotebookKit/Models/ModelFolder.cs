@@ -19,6 +19,7 @@ public static class ModelFolder
     public static void Write(LanguageModel model, string folder, string? from = null, IReadOnlyList<string>? labels = null, ScalarType? type = null,
         IReadOnlyDictionary<string, JsonNode?>? extra = null)
     {
+        if (model.Adapter is not null) throw new InvalidOperationException("An adapter takes part in this model, and its weights alone would not be what is computed. Merge the adapter, or save it by itself, or Deactivate it first.");
         Directory.CreateDirectory(folder);
         var computed = model.Parameters().Where(p => model.MayBeAbsent(p.Name) && !p.Name.Contains("pooler", StringComparison.Ordinal)).Select(p => p.Name).ToHashSet(StringComparer.Ordinal);
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), model.Stored().Where(s => !computed.Contains(s.Name)).Select(s => KeyValuePair.Create(model.FileKey(s.Name), s.Value)), type);

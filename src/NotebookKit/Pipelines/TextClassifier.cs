@@ -124,7 +124,7 @@ public sealed class TextClassifier : IDisposable
     public float[][] Logits(IReadOnlyList<string> texts) => Read(texts, inputs => Model.forward(inputs));
 
     /// <summary>What the head reads of every text, (N, D): the frozen encoder's features.</summary>
-    public float[][] Features(IReadOnlyList<string> texts) => Read(texts, inputs => Model.Features(Model.Encode(inputs), inputs));
+    public float[][] Features(IReadOnlyList<string> texts) => Read(texts, inputs => Model.Features(inputs));
 
     /// <summary>Hands on the logits of every text as they come, in an order of its own: however many texts, never more than a batch's are held.</summary>
     internal void EachLogits(IReadOnlyList<string> texts, Action<int, float[]> use) => Read(texts, inputs => Model.forward(inputs), use);

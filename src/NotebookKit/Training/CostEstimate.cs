@@ -34,18 +34,18 @@ public sealed record CostEstimate(TimeSpan Time, int Steps, double SecondsPerSte
         var sorted = batches.OrderBy(Tokens).ToArray();
         var probes = new[] { sorted[sorted.Length / 6], sorted[sorted.Length / 2], sorted[sorted.Length - 1 - sorted.Length / 6] };
         var half = settings.Precision == TrainingPrecision.BFloat16;
-        using var before = new WeightSnapshot(model.named_parameters().Select(p => (p.name, (torch.Tensor)p.parameter)));
+        using var before = new WeightSnapshot(model);
         var times = new double[probes.Length];
         try
         {
             if (half) model.ComputeIn(torch.ScalarType.BFloat16);
             model.RecomputesLayers = settings.RecomputesLayers;
             model.train();
-            using var step = new TrainStep(classifier, settings.Optimizer, settings.Objective, train.CountByLabel(), LayerRates.Of(model.named_parameters().Select(p => p.name), settings.LayerDecay));
+            using var step = new TrainStep(classifier, settings.Optimizer, settings.Objective, train.CountByLabel(), LayerRates.Of(model, settings.LayerDecay));
             foreach (var timed in new[] { false, true })                       // the first round makes the kernels
                 for (var i = 0; i < probes.Length; i++)
                 {
-                    var batch = Batch.Pad([.. probes[i].Select(r => rows[r])], classifier.Tokenizer.PadId, [.. probes[i].Select(r => (long)labels[r])]);
+                    var batch = Batch.Of(probes[i], rows, labels, classifier.Tokenizer.PadId);
                     var clock = Stopwatch.StartNew();
                     step.Run(batch, 1e-9);
                     if (timed) times[i] = clock.Elapsed.TotalSeconds;
@@ -55,7 +55,7 @@ public sealed record CostEstimate(TimeSpan Time, int Steps, double SecondsPerSte
         {
             model.RecomputesLayers = false;
             if (half) model.ComputeIn(torch.ScalarType.Float32);
-            Put(before, model);
+            before.Restore(model);
             model.Dropout.State = masks;
             model.eval();
         }
@@ -78,14 +78,6 @@ public sealed record CostEstimate(TimeSpan Time, int Steps, double SecondsPerSte
         ["time", Time.TotalMinutes >= 1.5 ? $"{Time.TotalMinutes.ToString("F0", CultureInfo.InvariantCulture)} min" : $"{Time.TotalSeconds.ToString("F0", CultureInfo.InvariantCulture)} s"],
         ["steps", Steps.ToString("N0", CultureInfo.InvariantCulture)], ["memory", $"{(Memory / 1e6).ToString("N0", CultureInfo.InvariantCulture)} MB"], ["padding", $"{(100 * PaddingShare).ToString("F1", CultureInfo.InvariantCulture)} %"],
     ]);
-
-    /// <summary>Conversion made new parameters; names lead back to the old numbers.</summary>
-    private static void Put(WeightSnapshot before, Models.LanguageModel model)
-    {
-        using var noGradient = torch.no_grad();
-        var now = model.named_parameters().ToDictionary(p => p.name, p => p.parameter);
-        foreach (var (name, copy) in before.State) now[name].copy_(copy);
-    }
 
     private static double Measuring(TextClassifier classifier, TextDataset data)
     {

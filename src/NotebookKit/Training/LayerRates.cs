@@ -1,11 +1,19 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using NotebookKit.Models;
 
 namespace NotebookKit.Training;
 
 /// <summary>Learning rates that fall layer by layer from the head down (Howard &amp; Ruder 2018; Sun et al. 2019, https://arxiv.org/abs/1905.05583): the head has 1, the last layer decay, the embeddings decay^(L + 1).</summary>
 internal static partial class LayerRates
 {
+    /// <summary>Factor on the rate by parameter name, with what an adapter asks for its own.</summary>
+    public static Func<string, double> Of(LanguageModel model, double decay)
+    {
+        var layers = Of(model.named_parameters().Select(p => p.name), decay);
+        return model.Adapter is { } adapter ? name => layers(name) * adapter.RateOf(name) : layers;
+    }
+
     /// <summary>Factor on the rate by parameter name.</summary>
     /// <param name="names">Names of all parameters.</param>
     /// <param name="decay">Factor from a layer to the one below, in (0, 1]; 1 is the same rate for all.</param>

@@ -81,8 +81,8 @@ public static class LearningRateFinder
         var random = Runtime.Seed.Everything(settings.Seed);
         var rows = classifier.Tokenizer.EncodeAll(train.Texts, classifier.MaximumLength);
         var (lengths, labels, masks) = (Array.ConvertAll(rows, r => r.Length), train.LabelIds(), model.Dropout.State);
-        using var before = new WeightSnapshot(model.named_parameters().Select(p => (p.name, (torch.Tensor)p.parameter)));
-        using var step = new TrainStep(classifier, settings.Optimizer, settings.Objective, train.CountByLabel(), LayerRates.Of(model.named_parameters().Select(p => p.name), settings.LayerDecay));
+        using var before = new WeightSnapshot(model);
+        using var step = new TrainStep(classifier, settings.Optimizer, settings.Objective, train.CountByLabel(), LayerRates.Of(model, settings.LayerDecay));
         var (tried, average, lowest) = (new List<RateTried>(), 0.0, double.PositiveInfinity);
         model.Dropout.Reseed(settings.Seed);
         model.train();
@@ -91,7 +91,7 @@ public static class LearningRateFinder
             foreach (var window in Forever(() => BatchSampler.Shuffled(lengths, settings.BatchSize, random)).Take(search.Steps))
             {
                 var rate = search.Start * Math.Pow(search.End / search.Start, tried.Count / (double)(search.Steps - 1));
-                var loss = step.Run(Batch.Pad([.. window.Select(i => rows[i])], classifier.Tokenizer.PadId, [.. window.Select(i => (long)labels[i])]), rate);
+                var loss = step.Run(Batch.Of(window, rows, labels, classifier.Tokenizer.PadId), rate);
                 average = search.Smoothing * average + (1 - search.Smoothing) * loss;
                 var smoothed = average / (1 - Math.Pow(search.Smoothing, tried.Count + 1));
                 tried.Add(new RateTried(rate, loss, smoothed));
@@ -105,7 +105,7 @@ public static class LearningRateFinder
         }
         finally
         {
-            before.Restore();
+            before.Restore(model);
             model.Dropout.State = masks;
             model.eval();
         }

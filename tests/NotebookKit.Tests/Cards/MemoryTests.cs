@@ -83,7 +83,7 @@ public sealed class MemoryTests
     private static double Lora(LanguageModel model)
     {
         foreach (var (_, parameter) in model.named_parameters()) (parameter.grad, parameter.requires_grad) = (null, false);
-        var layers = model.modules().OfType<IAdaptable>().ToArray();
+        var layers = model.modules().OfType<IAdaptable>().Where(l => l.Kind != LayerKind.Table).ToArray();
         var adapters = new List<LowRank>();
         Optimizer? optimizer = null;
         try
@@ -113,14 +113,15 @@ public sealed class MemoryTests
         }
     }
 
-    private sealed class LowRank((long From, long To) widths, int rank) : ILinearAdapter, IDisposable
+    private sealed class LowRank((long From, long To) widths, int rank) : ILayerAdapter, IDisposable
     {
         public TorchSharp.Modules.Parameter Down { get; } = new(randn(rank, widths.From) * 0.02);
 
         public TorchSharp.Modules.Parameter Up { get; } = new(zeros(widths.To, rank));
 
-        public Tensor Apply(Tensor x, Tensor y)
+        public Tensor Apply(Tensor x, Func<Tensor, Tensor> layer)
         {
+            var y = layer(x);
             using var narrow = nn.functional.linear(x, Down);
             using var change = nn.functional.linear(narrow, Up);
             _ = y.add_(change);

@@ -111,7 +111,7 @@ public sealed class TrackingTests : IDisposable
     public void A_listener_that_cannot_write_is_left_out_and_the_run_goes_on()
     {
         var (told, calls) = (new List<TrainingProgress>(), 0);
-        var all = new Listeners(new Progress(_ => { if (++calls == 3) throw new IOException("No space left on device"); }), new Progress(told.Add));
+        var all = new Listeners(new Listener(_ => { if (++calls == 3) throw new IOException("No space left on device"); }), new Listener(told.Add));
         var direct = Train(new FinetuneSettings { Epochs = 2, BatchSize = 4 }, all);
         Assert.Equal(3, calls);
         Assert.Equal(direct.Count + 1, told.Count);
@@ -160,7 +160,7 @@ public sealed class TrackingTests : IDisposable
     {
         var told = new List<TrainingProgress>();
         using var classifier = TextClassifier.FromScratch(FinetunerTests.Tiny, FinetunerTests.Animals.Labels, seed: 3);
-        var own = new Progress(told.Add);
+        var own = new Listener(told.Add);
         new Finetuner(settings).Run(classifier, FinetunerTests.Animals, FinetunerTests.Animals, listener is null ? own : new Listeners(own, listener));
         return told;
     }
@@ -187,10 +187,5 @@ public sealed class TrackingTests : IDisposable
             at += length;
         }
         return fields;
-    }
-
-    private sealed class Progress(Action<TrainingProgress> report) : IProgress<TrainingProgress>
-    {
-        public void Report(TrainingProgress value) => report(value);
     }
 }

@@ -86,7 +86,7 @@ public sealed class FinetunerTests
         using var cancel = new CancellationTokenSource();
         var steps = 0;
         Assert.Throws<OperationCanceledException>(() => new Finetuner(new FinetuneSettings { Epochs = 100 }).Run(classifier, Animals, null,
-            new Progress(_ => { if (++steps == 3) cancel.Cancel(); }), cancel.Token));
+            new Listener(_ => { if (++steps == 3) cancel.Cancel(); }), cancel.Token));
         Assert.Equal(3, steps);
     }
 
@@ -96,7 +96,7 @@ public sealed class FinetunerTests
         using var classifier = TextClassifier.FromScratch(Tiny, Animals.Labels, seed: 2);
         long live = 0;
         var steps = 0;
-        new Finetuner(new FinetuneSettings { Epochs = 60, BatchSize = 2 }).Run(classifier, Animals, null, new Progress(_ =>
+        new Finetuner(new FinetuneSettings { Epochs = 60, BatchSize = 2 }).Run(classifier, Animals, null, new Listener(_ =>
         {
             if (++steps == 20)
             {
@@ -160,7 +160,7 @@ public sealed class FinetunerTests
             var losses = new List<double>();
             var noisy = Animals.With("noisy", Animals.Concat(Animals.Select((e, i) => e with { Label = i % 3 == 0 ? Animals.Labels[1 - Animals.Labels.IndexOf(e.Label)] : e.Label })));
             new Finetuner(new FinetuneSettings { Epochs = 250, BatchSize = 4, LearningRate = 5e-4, HeadStart = HeadStart.Random, Seed = seed, Precision = precision })
-                .Run(classifier, noisy, null, new Progress(p => { if (p is EpochEnded) losses.Add(p.Loss); }));
+                .Run(classifier, noisy, null, new Listener(p => { if (p is EpochEnded) losses.Add(p.Loss); }));
             Assert.All(classifier.Model.parameters(), p => Assert.Equal(torch.ScalarType.Float32, p.dtype));
             return [.. losses.Chunk(25).Select(c => c.Average())];
         }
@@ -207,7 +207,7 @@ public sealed class FinetunerTests
         }
         using var classifier = TextClassifier.FromScratch(Tiny, Animals.Labels, seed: 2);
         var (live, resident, steps) = (new List<long>(), new List<double>(), 0);
-        new Finetuner(new FinetuneSettings { Epochs = 2600, BatchSize = 2 }).Run(classifier, Animals, null, new Progress(p =>
+        new Finetuner(new FinetuneSettings { Epochs = 2600, BatchSize = 2 }).Run(classifier, Animals, null, new Listener(p =>
         {
             if (++steps % 500 != 0) return;
             resident.Add(Cards.OwnProcess.Resident());
@@ -281,9 +281,4 @@ public sealed class FinetunerTests
 
     internal static Tokenizer TinyTokenizer() => Tokenizer.FromVocabulary(
         [.. WordPieceTrainer.SpecialTokens, "a", "cat", "dog", "my", "is", "old", "the", "ran", "on", "mat", "sat", .. "bcefghijklmnpqrstuvwxyz".Select(c => c.ToString()), .. "abcdefghijklmnopqrstuvwxyz".Take(21).Select(c => "##" + c)]);
-
-    private sealed class Progress(Action<TrainingProgress> report) : IProgress<TrainingProgress>
-    {
-        public void Report(TrainingProgress value) => report(value);
-    }
 }

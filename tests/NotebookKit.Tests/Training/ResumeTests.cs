@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using NotebookKit.Checkpoints;
 using NotebookKit.Optimizers;
 using NotebookKit.Pipelines;
 using NotebookKit.Schedules;
@@ -34,7 +35,7 @@ public sealed class ResumeTests : IDisposable
         for (var stopAt = 4; ; stopAt += 5)
         {
             using var cancel = new CancellationTokenSource();
-            var told = new Told(p => { if (p.Step >= stopAt && p.Phase == "finetune") cancel.Cancel(); });
+            var told = new Listener(p => { if (p.Step >= stopAt && p.Phase == "finetune") cancel.Cancel(); });
             try
             {
                 Assert.Equal(whole, Run(settings, told, cancel.Token));
@@ -54,7 +55,7 @@ public sealed class ResumeTests : IDisposable
         if (Environment.GetEnvironmentVariable(Mark) is not null)
         {
             // Slow enough to be hit: the machine's speed does not decide how many moments there are.
-            File.WriteAllText(result, Run(settings, new Told(_ => Thread.Sleep(12))));
+            File.WriteAllText(result, Run(settings, new Listener(_ => Thread.Sleep(12))));
             return;
         }
         var random = new Random(0);
@@ -85,7 +86,7 @@ public sealed class ResumeTests : IDisposable
         bytes[^7] ^= 1;                                                       // one bit
         File.WriteAllBytes(files[1], bytes);
         var messages = new List<string>();
-        Assert.Equal(whole, Run(settings, new Told(p => messages.Add(p.Message ?? ""))));
+        Assert.Equal(whole, Run(settings, new Listener(p => messages.Add(p.Message ?? ""))));
         Assert.Contains(messages, m => m.Contains(Path.GetFileName(files[1]), StringComparison.Ordinal) && m.Contains("damaged", StringComparison.Ordinal) && m.Contains("goes on from step", StringComparison.Ordinal));
 
         foreach (var file in Directory.GetFiles(_folder["run"])) File.WriteAllBytes(file, bytes[..100]);
@@ -108,7 +109,7 @@ public sealed class ResumeTests : IDisposable
     {
         var whole = Run(Settings);
         var (messages, folder) = (new List<string>(), _folder["run"]);
-        var told = new Told(p =>
+        var told = new Listener(p =>
         {
             messages.Add(p.Message ?? "");
             if (p.Step == 5 && Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
@@ -125,7 +126,7 @@ public sealed class ResumeTests : IDisposable
     {
         using var classifier = TextClassifier.FromScratch(FinetunerTests.Tiny, FinetunerTests.Animals.Labels, seed: 3);
         var history = new Finetuner(settings).Run(classifier, FinetunerTests.Animals, FinetunerTests.Animals, progress, cancellation);
-        return RunCheckpoints.HashOf(classifier.Model.named_parameters().Select(p => KeyValuePair.Create(p.name, (TorchSharp.torch.Tensor)p.parameter)),
+        return TensorHash.Of(classifier.Model.named_parameters().Select(p => KeyValuePair.Create(p.name, (TorchSharp.torch.Tensor)p.parameter)),
             string.Join('\n', history.Epochs.Select(e => string.Create(CultureInfo.InvariantCulture, $"{e.Epoch} {e.TrainLoss:R} {e.ValidationLoss:R} {e.ValidationAccuracy:R}")).Append($"{history.BestEpoch} {history.Steps}")));
     }
 
@@ -154,10 +155,5 @@ public sealed class ResumeTests : IDisposable
             await Task.Delay(3, TestContext.Current.CancellationToken);
         }
         return false;
-    }
-
-    private sealed class Told(Action<TrainingProgress> tell) : IProgress<TrainingProgress>
-    {
-        public void Report(TrainingProgress value) => tell(value);
     }
 }

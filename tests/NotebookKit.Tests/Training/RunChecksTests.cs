@@ -83,15 +83,10 @@ public sealed class RunChecksTests
         using var classifier = TextClassifier.FromScratch(Tiny, Animals.Labels, seed: 3);
         var kept = new List<torch.Tensor>();
         var settings = new FinetuneSettings { Epochs = 40, BatchSize = 4, Checks = new TrainingChecks { LiveTensors = 5 } };
-        var error = Assert.Throws<InvalidOperationException>(() => new Finetuner(settings).Run(classifier, Animals, null, new Progress(_ => kept.Add(torch.zeros(1)))));
+        var error = Assert.Throws<InvalidOperationException>(() => new Finetuner(settings).Run(classifier, Animals, null, new Listener(_ => kept.Add(torch.zeros(1)))));
         Assert.Contains("after step 20 it were", error.Message);
         Assert.Matches("After step 2[4-6]", error.Message);                    // five tensors on, one a report
         foreach (var one in kept) one.Dispose();
         new Finetuner(settings).Run(classifier, Animals);
-    }
-
-    private sealed class Progress(Action<TrainingProgress> report) : IProgress<TrainingProgress>
-    {
-        public void Report(TrainingProgress value) => report(value);
     }
 }

@@ -19,7 +19,8 @@ namespace NotebookKit.Models.Decoders;
 public sealed class Gemma3 : DecoderModel
 {
     private readonly Body model;
-    private readonly Linear? lm_head, score;
+    private readonly Linear? score;
+    private Linear? lm_head;
     private readonly double _softCap;
 
     /// <summary>The network as a configuration describes it; a <see cref="ModelBuilder.Initialise"/> or a checkpoint fills it.</summary>
@@ -46,6 +47,8 @@ public sealed class Gemma3 : DecoderModel
     public override string BasePrefix => "model.";
 
     internal override IReadOnlyList<(string Here, string There)> Aliases => Head.Head == ModelHead.CausalLM && lm_head is null ? [("model.embed_tokens.", "lm_head.")] : [];
+
+    internal override void Untie() => lm_head ??= Untied("lm_head", model.embed_tokens.weight);
 
     /// <inheritdoc/>
     public override Tensor Decode(DecoderInputs inputs, KeyValueCache? cache = null) => model.forward(inputs, cache);

@@ -19,7 +19,8 @@ namespace NotebookKit.Models.Decoders;
 public sealed class Gpt2 : DecoderModel
 {
     private readonly Body transformer;
-    private readonly Linear? lm_head, score;
+    private readonly Linear? score;
+    private Linear? lm_head;
 
     /// <summary>The network as a configuration describes it; a <see cref="ModelBuilder.Initialise"/> or a checkpoint fills it.</summary>
     public Gpt2(ConfigJson config, HeadSettings head, ModelBuilder build) : base(nameof(Gpt2), config, head, build)
@@ -50,6 +51,8 @@ public sealed class Gpt2 : DecoderModel
 
     /// <inheritdoc/>
     public override Tensor Logits(Tensor hidden) => (score ?? lm_head)?.forward(hidden) ?? F.linear(hidden, transformer.wte.weight);
+
+    internal override void Untie() => lm_head ??= Untied("lm_head", transformer.wte.weight);
 
     internal override DecoderPlan? Plan()
     {

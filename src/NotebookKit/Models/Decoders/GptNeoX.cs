@@ -20,7 +20,8 @@ namespace NotebookKit.Models.Decoders;
 public sealed class GptNeoX : DecoderModel
 {
     private readonly Body gpt_neox;
-    private readonly Linear? lm_head, score;
+    private readonly Linear? score;
+    private Linear? lm_head;
 
     /// <summary>The network as a configuration describes it; a <see cref="ModelBuilder.Initialise"/> or a checkpoint fills it.</summary>
     public GptNeoX(ConfigJson config, HeadSettings head, ModelBuilder build) : base(nameof(GptNeoX), config, head, build)
@@ -45,7 +46,10 @@ public sealed class GptNeoX : DecoderModel
 
     internal override IReadOnlyList<(string Here, string There)> Aliases => lm_head is not null ? [("lm_head.", "embed_out.")] : [];
 
-    internal override string FileKey(string name) => name == "lm_head.weight" ? "embed_out.weight" : name;
+    internal override void Untie() => lm_head ??= Untied("lm_head", gpt_neox.embed_in.weight);
+
+    /// <inheritdoc/>
+    public override string FileKey(string name) => name == "lm_head.weight" ? "embed_out.weight" : name;
 
     /// <inheritdoc/>
     public override Tensor Decode(DecoderInputs inputs, KeyValueCache? cache = null) => gpt_neox.forward(inputs, cache);

@@ -48,7 +48,8 @@ internal sealed record LlamaShape(int Vocabulary, int Width, int Layers, int Hea
 public sealed class Llama : DecoderModel
 {
     private readonly Body model;
-    private readonly Linear? lm_head, score;
+    private readonly Linear? score;
+    private Linear? lm_head;
 
     /// <summary>The network as a configuration describes it; a <see cref="ModelBuilder.Initialise"/> or a checkpoint fills it.</summary>
     public Llama(ConfigJson config, HeadSettings head, ModelBuilder build) : base(nameof(Llama), config, head, build)
@@ -81,6 +82,8 @@ public sealed class Llama : DecoderModel
 
     /// <inheritdoc/>
     public override Tensor Logits(Tensor hidden) => (score ?? lm_head)?.forward(hidden) ?? F.linear(hidden, model.embed_tokens.weight);
+
+    internal override void Untie() => lm_head ??= Untied("lm_head", model.embed_tokens.weight);
 
     internal override DecoderPlan? Plan()
     {

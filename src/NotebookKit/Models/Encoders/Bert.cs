@@ -104,16 +104,16 @@ public sealed class Bert : EncoderModel
     /// <inheritdoc/>
     public override Tensor Encode(EncoderInputs inputs)
     {
-        CheckLength(inputs.Ids);
-        return _encoder.forward(inputs.Ids, inputs.Bias, inputs.Segments);
+        CheckLength(inputs.Ids, inputs.Prefix);
+        return _encoder.forward(inputs);
     }
 
     private protected override bool CanShorten => true;
 
     private protected override Tensor EncodeFirst(EncoderInputs inputs)
     {
-        CheckLength(inputs.Ids);
-        return _encoder.forward(inputs.Ids, inputs.Bias, inputs.Segments, firstOnly: true);
+        CheckLength(inputs.Ids, inputs.Prefix);
+        return _encoder.forward(inputs, firstOnly: true);
     }
 
     private protected override Tensor PoolForClassifier(Tensor hidden, EncoderInputs inputs) =>
@@ -144,10 +144,10 @@ internal sealed class BertModel : nn.Module
 
     public Parameter WordEmbeddings => embeddings.word_embeddings.weight;
 
-    public Tensor forward(Tensor ids, Tensor? bias, Tensor? segments, bool firstOnly = false)
+    public Tensor forward(EncoderInputs inputs, bool firstOnly = false)
     {
-        var x = embeddings.forward(ids, segments);                                             // (B, T, E)
-        return encoder.forward(embeddings_project is null ? x : embeddings_project.forward(x), bias, firstOnly);
+        var x = embeddings.forward(inputs.Ids, inputs.Segments, inputs.Prefix?.Length ?? 0);   // (B, T, E)
+        return encoder.forward(embeddings_project is null ? x : embeddings_project.forward(x), inputs, firstOnly);
     }
 
     public Tensor Pool(Tensor hidden) => pooler!.forward(hidden);
@@ -173,19 +173,20 @@ internal sealed class BertEmbeddings : nn.Module
         RegisterComponents();
     }
 
-    public Tensor forward(Tensor ids, Tensor? segments)
+    public Tensor forward(Tensor ids, Tensor? segments, long past = 0)
     {
         using var scope = NewDisposeScope();
-        var x = word_embeddings.forward(ids) + Positions(ids);                                 // (B, T, E)
+        var x = word_embeddings.forward(ids) + Positions(ids, past);                                 // (B, T, E)
         if (token_type_embeddings is not null) x = x + (segments is null ? token_type_embeddings.weight[0] : token_type_embeddings.forward(segments));
         x = LayerNorm.forward(x);
         return (training ? _dropout.Apply(x, _config.HiddenDropout) : x).MoveToOuterDisposeScope();
     }
 
-    private Tensor Positions(Tensor ids)
+    /// <summary>Places after <paramref name="past"/> that an adapter's prefix has taken.</summary>
+    private Tensor Positions(Tensor ids, long past)
     {
-        if (_config.ModelType is "bert" or "electra") return position_embeddings.weight.narrow(0, 0, ids.size(1));   // (T, E)
-        return position_embeddings.forward(CountFromPadding(ids, _config.PadId));
+        if (_config.ModelType is "bert" or "electra") return position_embeddings.weight.narrow(0, past, ids.size(1));   // (T, E)
+        return position_embeddings.forward(CountFromPadding(ids, _config.PadId) + past * ids.ne(_config.PadId).to(ScalarType.Int64));
     }
 
     /// <summary>RoBERTa's positions: tokens count from the padding id + 1, padding stays at the padding id.</summary>
@@ -204,15 +205,15 @@ internal sealed class BertEncoder : nn.Module
     public BertEncoder(BertConfig config, ModelBuilder build) : base(nameof(BertEncoder))
     {
         _stack = build.Layers;
-        layer = nn.ModuleList(Enumerable.Range(0, config.Layers).Select(_ => new BertLayer(config, build)).ToArray());
+        layer = nn.ModuleList(Enumerable.Range(0, config.Layers).Select(i => new BertLayer(config, i, build)).ToArray());
         RegisterComponents();
     }
 
     /// <summary>(B, T, D) to (B, T, D), or to (B, 1, D): the last layer at the first token alone.</summary>
-    public Tensor forward(Tensor x, Tensor? bias, bool firstOnly)
+    public Tensor forward(Tensor x, EncoderInputs inputs, bool firstOnly)
     {
         x = x.to(layer[0].DataType);
-        foreach (var l in layer) x = _stack.Next(x, h => l.forward(h, bias, firstOnly && ReferenceEquals(l, layer[^1])));
+        foreach (var l in layer) x = _stack.Next(x, h => l.forward(h, inputs, firstOnly && ReferenceEquals(l, layer[^1])));
         return x;
     }
 }
@@ -223,9 +224,9 @@ internal sealed class BertLayer : nn.Module
     private readonly BertIntermediate intermediate;
     private readonly BertOutput output;
 
-    public BertLayer(BertConfig config, ModelBuilder build) : base(nameof(BertLayer))
+    public BertLayer(BertConfig config, int index, ModelBuilder build) : base(nameof(BertLayer))
     {
-        attention = new BertAttention(config, build);
+        attention = new BertAttention(config, index, build);
         intermediate = new BertIntermediate(config, build);
         output = new BertOutput(config.IntermediateSize, config, build);
         RegisterComponents();
@@ -233,9 +234,9 @@ internal sealed class BertLayer : nn.Module
 
     public ScalarType DataType => intermediate.dense.weight.dtype;
 
-    public Tensor forward(Tensor x, Tensor? bias, bool firstOnly)
+    public Tensor forward(Tensor x, EncoderInputs inputs, bool firstOnly)
     {
-        x = attention.forward(x, firstOnly ? x.narrow(1, 0, 1) : x, bias);
+        x = attention.forward(x, firstOnly ? x.narrow(1, 0, 1) : x, inputs);
         return output.forward(intermediate.forward(x), x);
     }
 }
@@ -245,25 +246,26 @@ internal sealed class BertAttention : nn.Module
     private readonly BertSelfAttention self;
     private readonly BertOutput output;
 
-    public BertAttention(BertConfig config, ModelBuilder build) : base(nameof(BertAttention))
+    public BertAttention(BertConfig config, int index, ModelBuilder build) : base(nameof(BertAttention))
     {
-        self = new BertSelfAttention(config, build);
+        self = new BertSelfAttention(config, index, build);
         output = new BertOutput(config.HiddenSize, config, build);
         RegisterComponents();
     }
 
-    public Tensor forward(Tensor x, Tensor asking, Tensor? bias) => output.forward(self.forward(x, asking, bias), asking);
+    public Tensor forward(Tensor x, Tensor asking, EncoderInputs inputs) => output.forward(self.forward(x, asking, inputs), asking);
 }
 
 internal sealed class BertSelfAttention : nn.Module
 {
     private readonly Linear query, key, value;
     private readonly BertConfig _config;
+    private readonly int _index;
     private readonly DropoutMask _dropout;
 
-    public BertSelfAttention(BertConfig config, ModelBuilder build) : base(nameof(BertSelfAttention))
+    public BertSelfAttention(BertConfig config, int index, ModelBuilder build) : base(nameof(BertSelfAttention))
     {
-        (_config, _dropout) = (config, build.Dropout);
+        (_config, _index, _dropout) = (config, index, build.Dropout);
         query = new Linear(build, config.HiddenSize, config.HiddenSize);
         key = new Linear(build, config.HiddenSize, config.HiddenSize);
         value = new Linear(build, config.HiddenSize, config.HiddenSize);
@@ -271,12 +273,13 @@ internal sealed class BertSelfAttention : nn.Module
     }
 
     /// <summary>What the tokens of <paramref name="asking"/> read in those of <paramref name="x"/>.</summary>
-    public Tensor forward(Tensor x, Tensor asking, Tensor? bias)
+    public Tensor forward(Tensor x, Tensor asking, EncoderInputs inputs)
     {
-        using var q = Attention.Split(query.forward(asking), _config.Heads);                   // (B, H, T, d)
-        using var k = Attention.Split(key.forward(x), _config.Heads);
-        using var v = Attention.Split(value.forward(x), _config.Heads);
-        return Attention.Attend(q, k, v, bias, 1 / Math.Sqrt(q.size(3)), training ? w => _dropout.Apply(w, _config.AttentionDropout) : null);
+        using var scope = NewDisposeScope();
+        var q = Attention.Split(query.forward(asking), _config.Heads);                         // (B, H, T, d)
+        var (k, v) = (Attention.Split(key.forward(x), _config.Heads), Attention.Split(value.forward(x), _config.Heads));
+        if (inputs.Prefix is not null) (k, v) = inputs.Prefix.Append(_index, k, v);
+        return Attention.Attend(q, k, v, inputs.Bias, 1 / Math.Sqrt(q.size(3)), training ? w => _dropout.Apply(w, _config.AttentionDropout) : null).MoveToOuterDisposeScope();
     }
 }
 

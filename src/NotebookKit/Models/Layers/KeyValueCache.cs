@@ -6,6 +6,18 @@ namespace NotebookKit.Models.Layers;
 public sealed class KeyValueCache : IDisposable
 {
     private readonly Dictionary<int, (Tensor Keys, Tensor Values)> _own = [], _cross = [];
+    private readonly IReadOnlyList<(Tensor Keys, Tensor Values)>? _prefix;
+    private readonly bool _keeps;
+
+    /// <summary>An empty cache.</summary>
+    public KeyValueCache() : this(null)
+    {
+    }
+
+    /// <summary>A cache of rows that begin with the same keys and values.</summary>
+    /// <param name="prefix">Layer by layer, (G, n, d) each; not owned.</param>
+    /// <param name="keeps">Whether new tokens stay; else every <see cref="Append"/> adds to the prefix alone.</param>
+    internal KeyValueCache(IReadOnlyList<(Tensor Keys, Tensor Values)>? prefix, bool keeps = true) => (_prefix, _keeps, Length) = (prefix, keeps, prefix?[0].Keys.size(1) ?? 0);
 
     /// <summary>Tokens held.</summary>
     public long Length { get; private set; }
@@ -15,6 +27,8 @@ public sealed class KeyValueCache : IDisposable
     {
         var entry = (Keys: keys, Values: values);
         if (_own.TryGetValue(layer, out var held)) entry = (cat([held.Keys, keys], 2), cat([held.Values, values], 2));
+        else if (_prefix is not null) entry = (cat([Rows(_prefix[layer].Keys, keys), keys], 2), cat([Rows(_prefix[layer].Values, values), values], 2));
+        if (!_keeps) return entry;
         Replace(_own, layer, entry.Keys.contiguous(), entry.Values.contiguous());
         Length = entry.Keys.size(2);
         return _own[layer];
@@ -49,6 +63,8 @@ public sealed class KeyValueCache : IDisposable
         _own.Clear();
         _cross.Clear();
     }
+
+    private static Tensor Rows(Tensor prefix, Tensor like) => prefix.to(like.dtype).unsqueeze(0).expand(like.size(0), -1, -1, -1);
 
     private static void Replace(Dictionary<int, (Tensor Keys, Tensor Values)> entries, int layer, Tensor keys, Tensor values)
     {

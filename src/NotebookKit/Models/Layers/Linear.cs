@@ -4,23 +4,6 @@ using static TorchSharp.torch;
 
 namespace NotebookKit.Models.Layers;
 
-/// <summary>What an adapter adds to a linear layer.</summary>
-internal interface ILinearAdapter
-{
-    /// <summary>The layer's answer with the adapter's part: x (…, from), y (…, to) as the layer alone gives it.</summary>
-    Tensor Apply(Tensor x, Tensor y);
-}
-
-/// <summary>A linear layer that may carry an adapter.</summary>
-internal interface IAdaptable
-{
-    /// <summary>The adapter, or <c>null</c>. Not a part of the layer: it is neither saved nor disposed with it.</summary>
-    ILinearAdapter? Adapter { get; set; }
-
-    /// <summary>Numbers in and out.</summary>
-    (long From, long To) Widths { get; }
-}
-
 /// <summary>y = x Wᵀ + b.</summary>
 public sealed class Linear : nn.Module, IAdaptable
 {
@@ -42,17 +25,22 @@ public sealed class Linear : nn.Module, IAdaptable
     public Tensor forward(Tensor x)
     {
         if (x.dtype != weight.dtype) x = x.to(weight.dtype);                 // in mixed precision layers meet that hold other types
-        var y = nn.functional.linear(x, weight, bias);
-        return _adapter is null ? y : _adapter.Apply(x, y);
+        return _adapter is null ? Plain(x) : _adapter.Apply(x, Plain);
     }
+
+    private Tensor Plain(Tensor x) => nn.functional.linear(x, weight, bias);
 
     internal MatrixPlan? Plan => _adapter is null ? new(weight, bias) : null;
 
-    private ILinearAdapter? _adapter;
+    private ILayerAdapter? _adapter;
 
-    ILinearAdapter? IAdaptable.Adapter { get => _adapter; set => _adapter = value; }
+    ILayerAdapter? IAdaptable.Adapter { get => _adapter; set => _adapter = value; }
 
-    (long From, long To) IAdaptable.Widths => (weight.size(1), weight.size(0));
+    LayerKind IAdaptable.Kind => LayerKind.Linear;
+
+    Parameter IAdaptable.Weight => weight;
+
+    Parameter? IAdaptable.Bias => bias;
 }
 
 /// <summary>GPT-2's linear layer, whose weight lies (in, out).</summary>
@@ -67,17 +55,23 @@ internal sealed class Conv1D : nn.Module, IAdaptable
         RegisterComponents();
     }
 
-    public Tensor forward(Tensor x) => x.matmul(weight) + bias is var y && Adapter is null ? y : Adapter!.Apply(x, y);
+    public Tensor forward(Tensor x) => Adapter is null ? Plain(x) : Adapter.Apply(x, Plain);
+
+    private Tensor Plain(Tensor x) => x.matmul(weight) + bias;
 
     public MatrixPlan? Plan => Adapter is null ? new(weight, bias, IsTransposed: true) : null;
 
-    public ILinearAdapter? Adapter { get; set; }
+    public ILayerAdapter? Adapter { get; set; }
 
-    public (long From, long To) Widths => (weight.size(0), weight.size(1));
+    LayerKind IAdaptable.Kind => LayerKind.Transposed;
+
+    Parameter IAdaptable.Weight => weight;
+
+    Parameter? IAdaptable.Bias => bias;
 }
 
 /// <summary>A table of vectors by id.</summary>
-public sealed class Embedding : nn.Module
+public sealed class Embedding : nn.Module, IAdaptable
 {
     private readonly long _untrainedId;
 
@@ -97,7 +91,19 @@ public sealed class Embedding : nn.Module
     public readonly Parameter weight;
 
     /// <summary>Vectors (…, width) of ids (…) int64.</summary>
-    public Tensor forward(Tensor ids)
+    public Tensor forward(Tensor ids) => _adapter is null ? Plain(ids) : _adapter.Apply(ids, Plain);
+
+    private ILayerAdapter? _adapter;
+
+    ILayerAdapter? IAdaptable.Adapter { get => _adapter; set => _adapter = value; }
+
+    LayerKind IAdaptable.Kind => LayerKind.Table;
+
+    Parameter IAdaptable.Weight => weight;
+
+    Parameter? IAdaptable.Bias => null;
+
+    private Tensor Plain(Tensor ids)
     {
         var x = weight.index_select(0, ids.reshape(-1)).view([.. ids.shape, weight.size(1)]);
         return _untrainedId >= 0 && x.requires_grad ? where(ids.eq(_untrainedId).unsqueeze(-1), x.detach(), x) : x;

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using NotebookKit.Checkpoints;
 using NotebookKit.Data;
 using NotebookKit.Models;
 using NotebookKit.Pipelines;
@@ -25,10 +26,13 @@ internal sealed class FinetuneRun : IDisposable
     private TrainStep? _step;
     private RunState _state = new();
     private IReadOnlyList<int> _averaged = [];
+    private readonly HashSet<string> _frozen = [];                            // names, since converting a model makes new parameters
+    private readonly string _firstWeights;
 
     public FinetuneRun(FinetuneSettings settings, TextClassifier classifier, TextDataset train, TextDataset? validation, IProgress<TrainingProgress>? progress)
     {
         (_settings, _classifier, _train, _validation, _progress) = (settings, classifier, train, validation, progress);
+        _firstWeights = progress is null && settings.Checkpoints is null ? "" : TensorHash.Of(Weights());
         _checkpoints = settings.Checkpoints is { } kept && settings.Trained == Trained.All ? new RunCheckpoints(kept, Identity()) : null;
     }
 
@@ -48,10 +52,10 @@ internal sealed class FinetuneRun : IDisposable
         if (!goesOn && _settings.HeadStart == HeadStart.LinearProbe) Probe();
         Freeze();
         var half = _settings.Precision == TrainingPrecision.BFloat16;
-        var start = half ? Copies(Model.named_parameters().Select(p => (p.name, (Tensor)p.parameter))) : null;
+        using var start = half ? new WeightSnapshot(Model) : null;
         if (half) Model.ComputeIn(ScalarType.BFloat16);
-        using var step = _step = new TrainStep(_classifier, _settings.Optimizer, _settings.Objective, _train.CountByLabel(), LayerRates.Of(Model.named_parameters().Select(p => p.name), _settings.LayerDecay), _settings.Seed);
-        if (start is not null) Put(start, step.Optimizer.Weights);            // masters begin at the weights as they were, not as bf16 has them
+        using var step = _step = new TrainStep(_classifier, _settings.Optimizer, _settings.Objective, _train.CountByLabel(), LayerRates.Of(Model, _settings.LayerDecay), _settings.Seed);
+        start?.Restore(step.Optimizer.Weights);                               // masters begin at the weights as they were, not as bf16 has them
         step.Optimizer.WriteBack();
         _best = new WeightSnapshot(step.Optimizer.Weights);
         _average = _settings.AverageDecay > 0 ? new WeightAverage(step.Optimizer.Weights, _settings.AverageDecay) : null;
@@ -93,15 +97,15 @@ internal sealed class FinetuneRun : IDisposable
         }
         finally
         {
-            if (_validation is not null) _best.Restore();
+            if (_validation is not null) _best.Restore(step.Optimizer.Weights);
             else _average?.Swap();
             if (half)
             {
-                foreach (var (name, values) in Copies(step.Optimizer.Weights)) start![name] = values;     // what is frozen is as it was
+                start!.Take(step.Optimizer.Weights);                          // what is frozen is as it was
                 Model.ComputeIn(ScalarType.Float32);
-                Put(start!, Model.named_parameters().Select(p => (p.name, (Tensor)p.parameter)));
+                start.Restore(Model);
             }
-            foreach (var parameter in Frozen()) parameter.requires_grad = true;
+            foreach (var (name, parameter) in Model.named_parameters()) parameter.requires_grad |= _frozen.Contains(name);
             (Model.Dropout.Probability, Model.RecomputesLayers) = (null, false);
             Model.eval();
         }
@@ -136,7 +140,7 @@ internal sealed class FinetuneRun : IDisposable
         step.Optimizer.WriteBack();
         if (!new SoupMember(0, accuracy, loss).IsNoWorseThan(new SoupMember(0, _state.BestAccuracy, _state.BestLoss))) return;      // the start was better than any epoch
         (_averaged, _state.BestAccuracy, _state.BestLoss) = (epochs, accuracy, loss);
-        _best!.Take();
+        _best!.Take(step.Optimizer.Weights);
     }
 
     /// <summary>The probe is the optimum of the head already; a second optimiser would only come back to it.</summary>
@@ -154,11 +158,12 @@ internal sealed class FinetuneRun : IDisposable
         var layers = LayerRates.Count(Model.named_parameters().Select(p => p.name));
         if (frozen > layers) throw new ArgumentException($"FrozenLayers is {frozen}; the model has {layers} layers. Trained.HeadOnly trains the head alone.");
         foreach (var (name, parameter) in Model.named_parameters())
-            if (parameter.requires_grad && LayerRates.IsFrozen(name, frozen)) (parameter.requires_grad, parameter.grad) = (false, null);
+        {
+            if (!parameter.requires_grad || !LayerRates.IsFrozen(name, frozen)) continue;
+            (parameter.requires_grad, parameter.grad) = (false, null);
+            _frozen.Add(name);
+        }
     }
-
-    /// <summary>Parameters that are frozen; looked up anew, since converting a model makes new ones.</summary>
-    private IEnumerable<TorchSharp.Modules.Parameter> Frozen() => Model.named_parameters().Where(p => LayerRates.IsFrozen(p.name, _settings.FrozenLayers)).Select(p => p.parameter);
 
     private void Probe()
     {
@@ -166,8 +171,8 @@ internal sealed class FinetuneRun : IDisposable
         if (_validation is not null) (_state.BestLoss, _state.BestAccuracy) = Finetuner.Measure(_classifier, _validation);
     }
 
-    private Batch[] Parts(int[] window, int[][] rows, int[] labels, int? size = null) => [.. window.Chunk(size ?? _settings.MicroBatchSize ?? window.Length)
-        .Select(part => Batch.Pad([.. part.Select(i => rows[i])], _classifier.Tokenizer.PadId, [.. part.Select(i => (long)labels[i])]))];
+    private Batch[] Parts(int[] window, int[][] rows, int[] labels, int? size = null) =>
+        [.. window.Chunk(size ?? _settings.MicroBatchSize ?? window.Length).Select(part => Batch.Of(part, rows, labels, _classifier.Tokenizer.PadId))];
 
     private void EndEpoch()
     {
@@ -187,7 +192,7 @@ internal sealed class FinetuneRun : IDisposable
             if (accuracy > _state.BestAccuracy || accuracy == _state.BestAccuracy && loss < _state.BestLoss)
             {
                 (_state.BestEpoch, _state.BestAccuracy, _state.BestLoss) = (epoch, accuracy, loss);
-                _best!.Take();
+                _best!.Take(_step!.Optimizer.Weights);
             }
             SwapAverage();
             _state.StoppedEarly = epoch - _state.BestEpoch >= _settings.Patience && epoch < _settings.Epochs;
@@ -241,25 +246,13 @@ internal sealed class FinetuneRun : IDisposable
             .Concat(_average?.State.Select(s => KeyValuePair.Create("average." + s.Key, s.Value)) ?? [])
             .Concat(_soup?.State.Select(s => KeyValuePair.Create("soup." + s.Key, s.Value)) ?? []);
 
-    private static Dictionary<string, float[]> Copies(IEnumerable<(string Name, Tensor Weights)> weights) => weights.ToDictionary(w => w.Name, w => w.Weights.detach().data<float>().ToArray());
-
-    private static void Put(Dictionary<string, float[]> copies, IEnumerable<(string Name, Tensor Weights)> weights)
-    {
-        using var noGradient = no_grad();
-        foreach (var (name, target) in weights)
-        {
-            using var source = tensor(copies[name], target.shape);
-            target.copy_(source);
-        }
-    }
-
     /// <summary>What makes two runs the same: settings, data in its order, first weights.</summary>
-    private string Identity() => RunCheckpoints.HashOf(Weights(), $"{_settings with { Checkpoints = null, Checks = new() }}\n{Text(_train)}\n{(_validation is null ? "" : Text(_validation))}");
+    private string Identity() => TensorHash.Of([], $"{_settings with { Checkpoints = null, Checks = new() }}\n{Text(_train)}\n{(_validation is null ? "" : Text(_validation))}\n{_firstWeights}");
 
     private RunRecord Record()
     {
-        var hashes = new Dictionary<string, string> { ["training data"] = RunCheckpoints.HashOf([], Text(_train)), ["first weights"] = RunCheckpoints.HashOf(Weights(), "") };
-        if (_validation is not null) hashes["validation data"] = RunCheckpoints.HashOf([], Text(_validation));
+        var hashes = new Dictionary<string, string> { ["training data"] = TensorHash.Of([], Text(_train)), ["first weights"] = _firstWeights };
+        if (_validation is not null) hashes["validation data"] = TensorHash.Of([], Text(_validation));
         return RunRecord.Now(_train.Name, _settings, _settings.Seed, hashes);
     }
 

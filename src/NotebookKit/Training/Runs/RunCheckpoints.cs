@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Text;
 using NotebookKit.Checkpoints;
 using NotebookKit.Runtime;
 using TorchSharp;
@@ -50,7 +48,7 @@ internal sealed class RunCheckpoints
         var all = tensors.OrderBy(t => t.Key, StringComparer.Ordinal).ToArray();
         try
         {
-            SafetensorsWriter.Write(PathOf(step), all, metadata: new Dictionary<string, string> { [Run] = _run, [State] = state, [Hash] = HashOf(all, state) });
+            SafetensorsWriter.Write(PathOf(step), all, metadata: new Dictionary<string, string> { [Run] = _run, [State] = state, [Hash] = TensorHash.Of(all, state) });
             foreach (var (_, path) in Found().SkipLast(_settings.KeepLast)) File.Delete(path);
             return null;
         }
@@ -75,7 +73,7 @@ internal sealed class RunCheckpoints
                 using var file = SafetensorsFile.Open(path);
                 var (run, state) = (file.Metadata.GetValueOrDefault(Run), file.Metadata.GetValueOrDefault(State) ?? "");
                 using (var scope = NewDisposeScope())
-                    if (HashOf(file.Tensors.Keys.Order(StringComparer.Ordinal).Select(k => KeyValuePair.Create(k, file.Read(k))), state) != file.Metadata.GetValueOrDefault(Hash)) throw new InvalidDataException("its hash is not that of its contents");
+                    if (TensorHash.Of(file.Tensors.Keys.Order(StringComparer.Ordinal).Select(k => KeyValuePair.Create(k, file.Read(k))), state) != file.Metadata.GetValueOrDefault(Hash)) throw new InvalidDataException("its hash is not that of its contents");
                 if (run != _run)
                     throw new InvalidOperationException($"'{Path.GetFullPath(_settings.Folder)}' holds checkpoints of another run: settings, data or first weights differ. Give this run a folder of its own, or delete that one.");
                 use(state, name => file.Read(name));
@@ -94,19 +92,4 @@ internal sealed class RunCheckpoints
         .Select(f => (Step: int.TryParse(Path.GetFileNameWithoutExtension(f)["step-".Length..], CultureInfo.InvariantCulture, out var step) ? step : -1, Path: f)).Where(f => f.Step >= 0).OrderBy(f => f.Step);
 
     private string PathOf(int step) => Path.Combine(_settings.Folder, string.Create(CultureInfo.InvariantCulture, $"step-{step:D8}.safetensors"));
-
-    /// <summary>SHA-256 over names, types, shapes and bytes of tensors, and the state.</summary>
-    internal static unsafe string HashOf(IEnumerable<KeyValuePair<string, Tensor>> tensors, string state)
-    {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(Encoding.UTF8.GetBytes(state));
-        foreach (var (name, value) in tensors)
-        {
-            hash.AppendData(Encoding.UTF8.GetBytes($"\n{name} {value.dtype} {string.Join(',', value.shape)}\n"));
-            using var whole = value.is_contiguous() ? value.alias() : value.contiguous();
-            var at = whole.numel() == 0 ? null : (byte*)TensorMemory.Pointer(whole);
-            for (var left = whole.numel() * whole.element_size(); left > 0; at += 1 << 24, left -= 1 << 24) hash.AppendData(new ReadOnlySpan<byte>(at, (int)Math.Min(left, 1 << 24)));
-        }
-        return Convert.ToHexStringLower(hash.GetHashAndReset());
-    }
 }

@@ -108,13 +108,13 @@ internal sealed class RunChecks(TrainingChecks settings, TextClassifier classifi
 
     private static string Short(string text) => text.Length <= 60 ? text : text[..57] + "…";
 
-    private sealed class Watch(ILinearAdapter? inner, Action<bool> found) : ILinearAdapter
+    private sealed class Watch(ILayerAdapter? inner, Action<bool> found) : ILayerAdapter
     {
-        public ILinearAdapter? Inner => inner;
+        public ILayerAdapter? Inner => inner;
 
-        public Tensor Apply(Tensor x, Tensor y)
+        public Tensor Apply(Tensor x, Func<Tensor, Tensor> layer)
         {
-            if (inner is not null) y = inner.Apply(x, y);
+            var y = inner?.Apply(x, layer) ?? layer(x);
             using var scope = NewDisposeScope();
             if (!y.isfinite().all().item<bool>()) found(!x.isfinite().all().item<bool>());
             return y;

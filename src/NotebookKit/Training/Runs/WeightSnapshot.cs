@@ -1,39 +1,52 @@
+using NotebookKit.Models;
 using static TorchSharp.torch;
 
 namespace NotebookKit.Training.Runs;
 
-/// <summary>A copy of weights to go back to.</summary>
+/// <summary>A copy of weights to go back to, by name: converting a model makes new parameters, and an optimiser has masters of its own.</summary>
 internal sealed class WeightSnapshot : IDisposable
 {
-    private readonly (string Name, Tensor Live, Tensor Copy)[] _pairs;
+    private readonly Dictionary<string, Tensor> _copies;
 
     public WeightSnapshot(IEnumerable<(string Name, Tensor Weights)> weights)
     {
         using var noGradient = no_grad();
-        _pairs = [.. weights.Select(w => (w.Name, w.Weights, w.Weights.detach().clone().DetachFromDisposeScope()))];
+        _copies = weights.ToDictionary(w => w.Name, w => w.Weights.detach().clone().DetachFromDisposeScope());
     }
 
+    /// <summary>A copy of all that a model computes with.</summary>
+    public WeightSnapshot(LanguageModel model) : this(Of(model))
+    {
+    }
+
+    /// <summary>The copy of a weight.</summary>
+    public Tensor this[string name] => _copies[name];
+
     /// <summary>The copies by name, for checkpoints.</summary>
-    public IEnumerable<KeyValuePair<string, Tensor>> State => _pairs.Select(p => KeyValuePair.Create(p.Name, p.Copy));
+    public IEnumerable<KeyValuePair<string, Tensor>> State => _copies;
 
-    /// <summary>Copies the weights as they are now.</summary>
-    public void Take() => Copy(p => (p.Live, p.Copy));
+    /// <summary>A model's weights as a snapshot wants them.</summary>
+    public static IEnumerable<(string Name, Tensor Weights)> Of(LanguageModel model) => model.named_parameters().Select(p => (p.name, (Tensor)p.parameter));
 
-    /// <summary>Puts the copied weights back.</summary>
-    public void Restore() => Copy(p => (p.Copy, p.Live));
+    /// <summary>Copies weights as they are now; those that are not given stay as they were copied.</summary>
+    public void Take(IEnumerable<(string Name, Tensor Weights)> weights)
+    {
+        using var noGradient = no_grad();
+        foreach (var (name, live) in weights) _copies[name].copy_(live);
+    }
+
+    /// <summary>Puts copied weights back.</summary>
+    public void Restore(IEnumerable<(string Name, Tensor Weights)> weights)
+    {
+        using var noGradient = no_grad();
+        foreach (var (name, live) in weights) live.copy_(_copies[name]);
+    }
+
+    /// <summary>Puts a model's weights back.</summary>
+    public void Restore(LanguageModel model) => Restore(Of(model));
 
     public void Dispose()
     {
-        foreach (var (_, _, copy) in _pairs) copy.Dispose();
-    }
-
-    private void Copy(Func<(Tensor Live, Tensor Copy), (Tensor From, Tensor To)> direction)
-    {
-        using var noGradient = no_grad();
-        foreach (var pair in _pairs)
-        {
-            var (from, to) = direction((pair.Live, pair.Copy));
-            to.copy_(from);
-        }
+        foreach (var copy in _copies.Values) copy.Dispose();
     }
 }

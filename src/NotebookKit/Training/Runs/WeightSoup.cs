@@ -23,7 +23,7 @@ internal sealed class WeightSoup(IReadOnlyList<(string Name, Tensor Weights)> we
         else
         {
             _members.RemoveAt(size - 1);
-            copy.Take();
+            copy.Take(weights);
         }
         _members.Insert(at, (member, copy));
     }
@@ -65,12 +65,12 @@ internal sealed class WeightSoup(IReadOnlyList<(string Name, Tensor Weights)> we
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        var copies = parts.Select(p => p.Copy.State.Select(s => s.Value).ToArray()).ToArray();
-        for (var i = 0; i < weights.Count; i++)
+        parts[0].Copy.Restore(weights);
+        if (parts.Count == 1) return;
+        foreach (var (name, live) in weights)
         {
-            weights[i].Weights.copy_(copies[0][i]);
-            for (var part = 1; part < copies.Length; part++) weights[i].Weights.add_(copies[part][i]);
-            if (copies.Length > 1) weights[i].Weights.div_(copies.Length);
+            foreach (var (_, copy) in parts.Skip(1)) live.add_(copy[name]);
+            live.div_(parts.Count);
         }
     }
 }
