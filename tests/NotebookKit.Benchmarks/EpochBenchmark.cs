@@ -2,9 +2,11 @@ using System.Diagnostics;
 using System.Globalization;
 using NotebookKit.Checkpoints;
 using NotebookKit.Data;
+using NotebookKit.Evaluation;
 using NotebookKit.Models;
 using NotebookKit.Pipelines;
 using NotebookKit.Runtime;
+using NotebookKit.Tracking;
 using NotebookKit.Training;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -21,7 +23,8 @@ internal static class EpochBenchmark
     private const string Model = "sentence-transformers/all-MiniLM-L6-v2";
 
     /// <param name="full">All examples and three epochs, without the eager run, instead of ten examples per class.</param>
-    public static int Run(bool full = false)
+    /// <param name="seeds">More than one: accuracies alone, at ten per class, over as many draws with intervals.</param>
+    public static int Run(bool full = false, int seeds = 1)
     {
         TorchRuntime.EnsureLoaded();
         if (ModelCache.TryFind(Model) is not { } folder || !DatasetCatalog.IsPresent("banking77"))
@@ -38,13 +41,15 @@ internal static class EpochBenchmark
         Waste(encoder, pool);
 
         var usual = new FinetuneSettings { Epochs = full ? 3 : 20, BatchSize = 32, LearningRate = 2e-4, HeadStart = HeadStart.Random };
+        var precision = MatrixProducts.BFloat16IsFast ? TrainingPrecision.BFloat16 : TrainingPrecision.Float32;
+        var recipe = new FinetuneSettings { Epochs = full ? 3 : 8, LearningRate = 1e-4, Precision = precision };
+        if (seeds > 1) return Draws(encoder, data with { Train = pool }, usual, recipe, seeds);
         var eager = full ? double.NaN : Eager(encoder, train, usual.Epochs);
         if (!full) Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{"eager, random batches",-42} {eager,7:F1} s  (one epoch measured, times {usual.Epochs})"));
         Show("the same recipe, fp32", usual, Pooling.Pooler);
         if (!full) Show("the same recipe, bf16", usual with { Precision = TrainingPrecision.BFloat16 }, Pooling.Pooler);
         Show("frozen probe", usual with { Trained = Trained.HeadOnly }, Pooling.Mean);
-        var precision = MatrixProducts.BFloat16IsFast ? TrainingPrecision.BFloat16 : TrainingPrecision.Float32;
-        Show($"probe, then all (the kit's recipe), {(precision == TrainingPrecision.Float32 ? "fp32" : "bf16")}", new FinetuneSettings { Epochs = full ? 3 : 8, LearningRate = 1e-4, Precision = precision }, Pooling.Mean);
+        Show($"probe, then all (the kit's recipe), {(precision == TrainingPrecision.Float32 ? "fp32" : "bf16")}", recipe, Pooling.Mean);
         Kept.Compare();
         return 0;
 
@@ -57,6 +62,23 @@ internal static class EpochBenchmark
             if (!full) Kept.Add($"epoch {name}", eager / seconds);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name,-42} {seconds,7:F1} s{(full ? "" : $"  {100 * seconds / eager,5:F1} % of eager")}   test accuracy {100 * Finetuner.Measure(classifier, data.Test).Accuracy:F1} %"));
         }
+    }
+
+    private static int Draws(PretrainedEncoder encoder, DatasetSplits data, FinetuneSettings usual, FinetuneSettings recipe, int seeds)
+    {
+        var study = new LearningCurveStudy(data, [("the same recipe", By(usual, Pooling.Pooler)), ("frozen probe", By(usual with { Trained = Trained.HeadOnly }, Pooling.Mean)), ("probe, then all", By(recipe, Pooling.Mean))], [10], seeds)
+            .Run(new TerminalProgress());
+        Console.WriteLine(study.AsTable().ToText());
+        Console.WriteLine(study.Compare("probe, then all", "frozen probe", 10).ToText());
+        Console.WriteLine(study.Compare("probe, then all", "the same recipe", 10).ToText());
+        return 0;
+
+        LearningMethod By(FinetuneSettings settings, Pooling pooling) => (train, test, seed) =>
+        {
+            using var classifier = TextClassifier.FromPretrained(encoder, train.Labels, seed, pooling);
+            new Finetuner(settings with { Seed = seed }).Run(classifier, train);
+            return Finetuner.Measure(classifier, test).Accuracy;
+        };
     }
 
     /// <summary>Share of padding among the tokens of an epoch.</summary>

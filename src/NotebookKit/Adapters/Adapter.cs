@@ -102,6 +102,14 @@ public sealed class Adapter : IModelAdapter, IShown
         return adapter;
     }
 
+    /// <summary>Refuses what <see cref="Add"/> would refuse; the model stays as it is.</summary>
+    /// <exception cref="ArgumentException">A setting does not suit the model; the message names the field.</exception>
+    public static void Check(LanguageModel model, AdapterSettings settings)
+    {
+        settings.Validate();
+        Injection.Of(model, settings, seed: 0).Dispose();
+    }
+
     /// <summary>Reads an adapter that PEFT or <see cref="Save"/> wrote; it takes part from now on.</summary>
     /// <param name="model">The model it was trained on.</param>
     /// <param name="folder">Holds adapter_config.json and adapter_model.safetensors.</param>
@@ -182,7 +190,7 @@ public sealed class Adapter : IModelAdapter, IShown
 
     private Table Table => new(["adapter", ""],
     [
-        ["method", PeftFolder.MethodOf(Settings)], ["trained", ToString()], ["layers that carry it", Ends(Matched)], ["layers that could", Ends(Unmatched)], ["trained as a whole", Whole.Count == 0 ? "–" : string.Join(", ", Whole)],
+        ["method", Settings.Method], ["trained", ToString()], ["layers that carry it", Ends(Matched)], ["layers that could", Ends(Unmatched)], ["trained as a whole", Whole.Count == 0 ? "–" : string.Join(", ", Whole)],
         .. NamesWithoutMatch.Count == 0 ? Array.Empty<string[]>() : [["names that no layer has", string.Join(", ", NamesWithoutMatch)]],
     ]);
 

@@ -1,6 +1,14 @@
+using System.Text.Json.Serialization;
+
 namespace NotebookKit.Adapters;
 
 /// <summary>What is added to a frozen model and trained in its place.</summary>
+[JsonDerivedType(typeof(LoraSettings), "LoRA")]
+[JsonDerivedType(typeof(Ia3Settings), "IA3")]
+[JsonDerivedType(typeof(BitFitSettings), "BitFit")]
+[JsonDerivedType(typeof(BottleneckSettings), "Bottleneck")]
+[JsonDerivedType(typeof(PromptSettings), "Prompt")]
+[JsonDerivedType(typeof(PrefixSettings), "Prefix")]
 public abstract record AdapterSettings
 {
     private protected AdapterSettings()
@@ -12,6 +20,10 @@ public abstract record AdapterSettings
 
     /// <summary>Modules that are trained as a whole and saved with the adapter, by the end of their path; <c>null</c> takes a classifier's head. Default <c>null</c>.</summary>
     public IReadOnlyList<string>? ModulesToSave { get; init; }
+
+    /// <summary>The method's usual name.</summary>
+    [JsonIgnore]
+    public abstract string Method { get; }
 
     internal virtual void Validate()
     {
@@ -35,6 +47,10 @@ public enum TrainedBiases
 /// </summary>
 public sealed record LoraSettings : AdapterSettings
 {
+    /// <inheritdoc/>
+    [JsonIgnore]
+    public override string Method => (RankStabilised, DecomposesWeights) switch { (_, true) => "DoRA", (true, _) => "rsLoRA", _ => "LoRA" };
+
     /// <summary>Rank r of the change, at least 1. Default 8.</summary>
     public int Rank { get; init; } = 8;
 
@@ -78,16 +94,29 @@ public sealed record LoraSettings : AdapterSettings
 /// <summary>(IA)³ (Liu et al. 2022, https://arxiv.org/abs/2205.05638): keys, values and inner activations are multiplied by vectors that begin at 1. Merges into the weights.</summary>
 public sealed record Ia3Settings : AdapterSettings
 {
+    /// <inheritdoc/>
+    [JsonIgnore]
+    public override string Method => "(IA)³";
+
     /// <summary>Which of the layers have their input multiplied rather than their output: feed-forward layers; <c>null</c> takes what is usual for the architecture. Default <c>null</c>.</summary>
     public ModulePattern? FeedForward { get; init; }
 }
 
 /// <summary>BitFit (Ben Zaken et al. 2021, https://arxiv.org/abs/2106.10199): biases alone are trained.</summary>
-public sealed record BitFitSettings : AdapterSettings;
+public sealed record BitFitSettings : AdapterSettings
+{
+    /// <inheritdoc/>
+    [JsonIgnore]
+    public override string Method => "BitFit";
+}
 
 /// <summary>Bottleneck adapters (Houlsby et al. 2019, https://arxiv.org/abs/1902.00751): y + W₂ relu(W₁ y) after a layer, W₂ zero at first. Cannot be merged.</summary>
 public sealed record BottleneckSettings : AdapterSettings
 {
+    /// <inheritdoc/>
+    [JsonIgnore]
+    public override string Method => "bottleneck";
+
     /// <summary>Numbers in the middle, at least 1. Default 32.</summary>
     public int Width { get; init; } = 32;
 
@@ -101,6 +130,10 @@ public sealed record BottleneckSettings : AdapterSettings
 /// <summary>Prompt tuning (Lester et al. 2021, https://arxiv.org/abs/2104.08691): vectors in front of every sequence's, drawn from the vocabulary's at first. Changes outputs from the start; cannot be merged.</summary>
 public sealed record PromptSettings : AdapterSettings
 {
+    /// <inheritdoc/>
+    [JsonIgnore]
+    public override string Method => "prompt tuning";
+
     /// <summary>Number of vectors, at least 1. Default 16.</summary>
     public int Tokens { get; init; } = 16;
 
@@ -114,6 +147,10 @@ public sealed record PromptSettings : AdapterSettings
 /// <summary>Prefix tuning (Li &amp; Liang 2021, https://arxiv.org/abs/2101.00190), without its reparametrisation: keys and values in every layer that all tokens see. Changes outputs from the start; cannot be merged.</summary>
 public sealed record PrefixSettings : AdapterSettings
 {
+    /// <inheritdoc/>
+    [JsonIgnore]
+    public override string Method => "prefix tuning";
+
     /// <summary>Number of keys, at least 1. Default 16.</summary>
     public int Tokens { get; init; } = 16;
 

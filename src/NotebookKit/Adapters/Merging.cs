@@ -32,7 +32,7 @@ internal sealed class Merging(Adapter adapter) : IDisposable
     public MergeCertificate Merge(IReadOnlyList<IReadOnlyList<int>>? probe, Action leave, Action take)
     {
         if (!adapter.IsActive) throw new InvalidOperationException(IsDone ? "The adapter is merged already." : "The adapter takes no part at the moment: Activate it first.");
-        if (adapter.Settings is PromptSettings or PrefixSettings or BottleneckSettings) throw new InvalidOperationException($"A {PeftFolder.MethodOf(adapter.Settings)} adapter cannot be merged: no weight of the model computes what it does.");
+        if (adapter.Settings is PromptSettings or PrefixSettings or BottleneckSettings) throw new InvalidOperationException($"A {adapter.Settings.Method} adapter cannot be merged: no weight of the model computes what it does.");
         var model = adapter.Model;
         var sequences = probe ?? Drawn(model);
         var expected = Answers(model, sequences);

@@ -14,12 +14,6 @@ internal static class PeftFolder
 {
     private const string ConfigFile = "adapter_config.json", WeightsFile = "adapter_model.safetensors", BaseHash = "notebookkit_base_sha256";
 
-    public static string MethodOf(AdapterSettings settings) => settings switch
-    {
-        LoraSettings { DecomposesWeights: true } => "DoRA", LoraSettings { RankStabilised: true } => "rsLoRA", LoraSettings => "LoRA", Ia3Settings => "(IA)³", BitFitSettings => "BitFit",
-        BottleneckSettings => "bottleneck", PromptSettings => "prompt tuning", _ => "prefix tuning",
-    };
-
     /// <summary>The settings that adapter_config.json holds.</summary>
     public static AdapterSettings ReadSettings(string folder)
     {

@@ -7,6 +7,9 @@ namespace NotebookKit.Data;
 /// <param name="Labels">Class index of each row, or <c>null</c>.</param>
 public sealed record Batch(long[] Ids, int Length, int[] RowLengths, long[]? Labels)
 {
+    /// <summary>Which examples of the dataset the rows are, or <c>null</c>.</summary>
+    public IReadOnlyList<int>? Examples { get; init; }
+
     /// <summary>B.</summary>
     public int Rows => RowLengths.Length;
 
@@ -15,7 +18,7 @@ public sealed record Batch(long[] Ids, int Length, int[] RowLengths, long[]? Lab
     /// <param name="rows">Token ids of all.</param>
     /// <param name="labels">Class indices of all.</param>
     /// <param name="padId">Id that fills up.</param>
-    public static Batch Of(IReadOnlyList<int> window, IReadOnlyList<int[]> rows, IReadOnlyList<int> labels, int padId) => Pad([.. window.Select(i => rows[i])], padId, [.. window.Select(i => (long)labels[i])]);
+    public static Batch Of(IReadOnlyList<int> window, IReadOnlyList<int[]> rows, IReadOnlyList<int> labels, int padId) => Pad([.. window.Select(i => rows[i])], padId, [.. window.Select(i => (long)labels[i])]) with { Examples = window };
 
     /// <summary>Pads rows to the longest of them.</summary>
     /// <param name="rows">Token ids, at least one row, none empty.</param>

@@ -1,8 +1,21 @@
+using System.Text.Json.Serialization;
 using System.Numerics;
 
 namespace NotebookKit.Optimizers;
 
 /// <summary>An update rule with its constants, and what all rules share. Settings print themselves; vary them with <c>with</c>.</summary>
+[JsonDerivedType(typeof(AdamWSettings), "AdamW")]
+[JsonDerivedType(typeof(AdafactorSettings), "Adafactor")]
+[JsonDerivedType(typeof(TorchAdafactorSettings), "TorchAdafactor")]
+[JsonDerivedType(typeof(NAdamSettings), "NAdam")]
+[JsonDerivedType(typeof(RAdamSettings), "RAdam")]
+[JsonDerivedType(typeof(AdamaxSettings), "Adamax")]
+[JsonDerivedType(typeof(RmsPropSettings), "RmsProp")]
+[JsonDerivedType(typeof(AdagradSettings), "Adagrad")]
+[JsonDerivedType(typeof(AdadeltaSettings), "Adadelta")]
+[JsonDerivedType(typeof(LionSettings), "Lion")]
+[JsonDerivedType(typeof(MuonSettings), "Muon")]
+[JsonDerivedType(typeof(SgdSettings), "Sgd")]
 public abstract record OptimizerSettings
 {
     /// <summary>Weight decay; what it means stands with each rule. Default 0.</summary>

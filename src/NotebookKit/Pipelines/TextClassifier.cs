@@ -68,6 +68,24 @@ public sealed class TextClassifier : IDisposable
         return (new TextClassifier(model, encoder.Tokenizer, labels, Math.Min(maximumLength, model.MaximumPositions)), build);
     }
 
+    /// <summary>The same classifier with more classes after its own: weights are copied, the new classes' rows of the head are drawn. The caller disposes both.</summary>
+    /// <param name="more">Names of the new classes, at least one, none of them known.</param>
+    /// <param name="seed">Seed of the fresh rows.</param>
+    /// <exception cref="ArgumentException">A class is there already.</exception>
+    /// <exception cref="InvalidOperationException">An adapter takes part, whose head would be lost.</exception>
+    public TextClassifier WithClasses(IReadOnlyList<string> more, int seed)
+    {
+        if (Model.Adapter is not null) throw new InvalidOperationException("An adapter takes part in this classifier: Merge it or Deactivate it before classes are added.");
+        if (more.Count == 0) throw new ArgumentException("Give at least one new class.", nameof(more));
+        var (wider, build) = Make(new PretrainedEncoder("", Model.Config, Tokenizer), new LabelSet([.. Labels.Names, .. more]), seed, Model.Head.Pooling, MaximumLength);
+        build.Initialise();
+        using var noGradient = no_grad();
+        var old = Model.named_parameters().ToDictionary(p => p.name, p => p.parameter);
+        foreach (var (name, parameter) in wider.Model.named_parameters())
+            (parameter.size(0) == old[name].size(0) ? parameter : parameter.narrow(0, 0, old[name].size(0))).copy_(old[name]);
+        return wider;
+    }
+
     /// <summary>Reads a classifier that <see cref="Save"/> wrote.</summary>
     /// <exception cref="InvalidDataException">The folder holds an encoder without classes, or parts that do not fit together.</exception>
     public static TextClassifier Load(string folder)

@@ -52,6 +52,20 @@ public sealed record EpochEnded(EpochRecord Measured, int Step, int TotalSteps, 
 public sealed record RunEnded(int BestEpoch, bool StoppedEarly, int Step, int TotalSteps, int Epoch, double Loss, double? BestAccuracy, TimeSpan Elapsed, string Message)
     : TrainingProgress("finetune", Step, TotalSteps, Epoch, Loss, BestAccuracy, Elapsed, Message);
 
+/// <summary>A stage of a plan begins.</summary>
+/// <param name="Stage">Its name.</param>
+/// <param name="Number">From 1.</param>
+/// <param name="Of">Stages of the plan.</param>
+public sealed record StageStarted(string Stage, int Number, int Of) : TrainingProgress("stage", 0, 0, 0, double.NaN, null, TimeSpan.Zero, $"stage {Number} of {Of}: {Stage}");
+
+/// <summary>A stage of a plan is done and judged.</summary>
+/// <param name="Stage">Its name.</param>
+/// <param name="Number">From 1.</param>
+/// <param name="Of">Stages of the plan.</param>
+/// <param name="Promoted">Whether its result was taken over.</param>
+/// <param name="Reason">Why.</param>
+public sealed record StageEnded(string Stage, int Number, int Of, bool Promoted, string Reason) : TrainingProgress("stage", 0, 0, 0, double.NaN, null, TimeSpan.Zero, $"stage {Number} of {Of}: {Stage} {(Promoted ? "promoted" : "rolled back")}: {Reason}");
+
 /// <summary>One epoch of a run.</summary>
 /// <param name="Epoch">From 1.</param>
 /// <param name="TrainLoss">Mean cross-entropy over the epoch's examples, in nats.</param>

@@ -41,7 +41,7 @@ public sealed record CostEstimate(TimeSpan Time, int Steps, double SecondsPerSte
             if (half) model.ComputeIn(torch.ScalarType.BFloat16);
             model.RecomputesLayers = settings.RecomputesLayers;
             model.train();
-            using var step = new TrainStep(classifier, settings.Optimizer, settings.Objective, train.CountByLabel(), LayerRates.Of(model, settings.LayerDecay));
+            using var step = new TrainStep(classifier, settings.Optimizer, settings.Objective, train.CountByLabel(), LayerRates.Of(model, settings));
             foreach (var timed in new[] { false, true })                       // the first round makes the kernels
                 for (var i = 0; i < probes.Length; i++)
                 {

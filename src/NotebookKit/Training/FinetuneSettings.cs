@@ -61,6 +61,9 @@ public sealed record FinetuneSettings
     /// <summary>Factor on the rate from a layer to the one below, in (0, 1]; 1 is the same rate for all. 0.95 is usual (Sun et al. 2019). Default 1.</summary>
     public double LayerDecay { get; init; } = 1;
 
+    /// <summary>Factors on the rate one by one: embeddings, each layer from the bottom, head, at least 0, in place of <see cref="LayerDecay"/> (discriminative rates, Howard &amp; Ruder 2018); <c>null</c> is none. Default <c>null</c>.</summary>
+    public IReadOnlyList<double>? RateFactors { get; init; }
+
     /// <summary>How many layers from the bottom stay as they are, with the embeddings below them, at least 0; <c>null</c> trains the embeddings, too. What is frozen costs no backward pass. Default <c>null</c>.</summary>
     public int? FrozenLayers { get; init; }
 
@@ -114,6 +117,7 @@ public sealed record FinetuneSettings
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(ProbeC);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(LayerDecay);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(LayerDecay, 1);
+        if (RateFactors is { } factors && (LayerDecay != 1 || factors.Any(f => !(f >= 0)))) throw new ArgumentException("RateFactors are at least 0 each, and stand in place of LayerDecay, which is left at 1.", nameof(RateFactors));
         ArgumentOutOfRangeException.ThrowIfNegative(AverageDecay);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(AverageDecay, 1);
         if (Dropout is < 0 or >= 1) throw new ArgumentOutOfRangeException(nameof(Dropout), Dropout, "Dropout is in [0, 1), or null.");

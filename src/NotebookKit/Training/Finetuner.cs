@@ -9,7 +9,9 @@ namespace NotebookKit.Training;
 /// The finetuning loop: epochs over length-bucketed batches, the validation part measured after each, the best weights kept.
 /// Deterministic on one machine for the same settings and data.
 /// </summary>
-public sealed class Finetuner(FinetuneSettings settings)
+/// <param name="settings">How.</param>
+/// <param name="retention">What keeps the model from forgetting what it knew, or <c>null</c>.</param>
+public sealed class Finetuner(FinetuneSettings settings, Retention? retention = null)
 {
     /// <summary>Trains a classifier in place.</summary>
     /// <param name="classifier">What is trained; afterwards it has the weights of the best epoch.</param>
@@ -24,9 +26,10 @@ public sealed class Finetuner(FinetuneSettings settings)
         IProgress<TrainingProgress>? progress = null, CancellationToken cancellation = default)
     {
         settings.Validate();
+        if (retention is not null && settings.Trained == Trained.HeadOnly) throw new ArgumentException($"Trained is HeadOnly, a regression on fixed features, which has no place for {retention}. Use FrozenLayers to train the head by steps.");
         CheckLabels(classifier, train);
         if (validation is not null) CheckLabels(classifier, validation);
-        using var run = new FinetuneRun(settings, classifier, train, validation, progress);
+        using var run = new FinetuneRun(settings, classifier, train, validation, progress, retention);
         return run.Run(cancellation);
     }
 
@@ -44,7 +47,7 @@ public sealed class Finetuner(FinetuneSettings settings)
         return (loss / data.Count, (double)right / data.Count);
     }
 
-    private static void CheckLabels(TextClassifier classifier, TextDataset data)
+    internal static void CheckLabels(TextClassifier classifier, TextDataset data)
     {
         if (!data.Labels.Names.SequenceEqual(classifier.Labels.Names))
             throw new ArgumentException($"Dataset '{data.Name}' has {data.Labels.Count} labels, the classifier {classifier.Labels.Count}, or in another order. "

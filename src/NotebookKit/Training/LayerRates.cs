@@ -8,9 +8,11 @@ namespace NotebookKit.Training;
 internal static partial class LayerRates
 {
     /// <summary>Factor on the rate by parameter name, with what an adapter asks for its own.</summary>
-    public static Func<string, double> Of(LanguageModel model, double decay)
+    /// <exception cref="ArgumentException">RateFactors are not as many as the model has layers, and two.</exception>
+    public static Func<string, double> Of(LanguageModel model, FinetuneSettings settings)
     {
-        var layers = Of(model.named_parameters().Select(p => p.name), decay);
+        var names = model.named_parameters().Select(p => p.name).ToArray();
+        var layers = settings.RateFactors is { } factors ? Listed(factors, Count(names)) : Of(names, settings.LayerDecay);
         return model.Adapter is { } adapter ? name => layers(name) * adapter.RateOf(name) : layers;
     }
 
@@ -22,6 +24,10 @@ internal static partial class LayerRates
         var layers = Count(names);
         return name => LayerOf(name) is { } layer ? Math.Pow(decay, layers - layer) : IsEmbedding(name) ? Math.Pow(decay, layers + 1) : 1;
     }
+
+    private static Func<string, double> Listed(IReadOnlyList<double> factors, int layers) => factors.Count == layers + 2
+        ? name => LayerOf(name) is { } layer ? factors[layer + 1] : IsEmbedding(name) ? factors[0] : factors[^1]
+        : throw new ArgumentException($"RateFactors has {factors.Count} numbers; the model needs {layers + 2}: embeddings, {layers} layers, head.");
 
     /// <summary>Whether a parameter is below the layers that are trained.</summary>
     /// <param name="name">Its name.</param>

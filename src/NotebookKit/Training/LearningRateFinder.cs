@@ -82,7 +82,7 @@ public static class LearningRateFinder
         var rows = classifier.Tokenizer.EncodeAll(train.Texts, classifier.MaximumLength);
         var (lengths, labels, masks) = (Array.ConvertAll(rows, r => r.Length), train.LabelIds(), model.Dropout.State);
         using var before = new WeightSnapshot(model);
-        using var step = new TrainStep(classifier, settings.Optimizer, settings.Objective, train.CountByLabel(), LayerRates.Of(model, settings.LayerDecay));
+        using var step = new TrainStep(classifier, settings.Optimizer, settings.Objective, train.CountByLabel(), LayerRates.Of(model, settings));
         var (tried, average, lowest) = (new List<RateTried>(), 0.0, double.PositiveInfinity);
         model.Dropout.Reseed(settings.Seed);
         model.train();

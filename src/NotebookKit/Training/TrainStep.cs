@@ -14,6 +14,7 @@ public sealed class TrainStep : IDisposable
     private readonly ClassificationObjective _objective;
     private readonly double[]? _weights;
     private readonly int _seed;
+    private readonly Retention? _retention;
 
     /// <summary>A step over all parameters of a classifier that ask for gradients.</summary>
     /// <param name="classifier">What is trained.</param>
@@ -22,10 +23,12 @@ public sealed class TrainStep : IDisposable
     /// <param name="classCounts">Examples of each class in the training part, where the objective weighs classes.</param>
     /// <param name="rateScale">Factor on the learning rate by parameter name; <c>null</c> is 1 for all.</param>
     /// <param name="seed">Seed of what the objective draws.</param>
-    public TrainStep(TextClassifier classifier, OptimizerSettings settings, ClassificationObjective? objective = null, IReadOnlyList<int>? classCounts = null, Func<string, double>? rateScale = null, int seed = 0)
+    /// <param name="retention">What keeps the model from forgetting, or <c>null</c>.</param>
+    public TrainStep(TextClassifier classifier, OptimizerSettings settings, ClassificationObjective? objective = null, IReadOnlyList<int>? classCounts = null, Func<string, double>? rateScale = null, int seed = 0, Retention? retention = null)
     {
-        (_classifier, _objective, _seed) = (classifier, objective ?? new(), seed);
+        (_classifier, _objective, _seed, _retention) = (classifier, objective ?? new(), seed, retention);
         _objective.Validate();
+        if (_objective.MixupAlpha > 0 && retention?.ReadsLogits == true) throw new ArgumentException($"{retention} compares answers for examples as they are, and mixup has none: set Objective.MixupAlpha to 0.", nameof(retention));
         if (_objective.Weighting != ClassWeighting.None && classCounts is null) throw new ArgumentException("An objective that weighs classes needs their counts.", nameof(classCounts));
         _weights = classCounts is null ? null : _objective.Weights(classCounts);
         Optimizer = new Optimizer(classifier.Model.named_parameters(), settings, rateScale);
@@ -45,6 +48,7 @@ public sealed class TrainStep : IDisposable
     public double Run(IReadOnlyList<Batch> parts, double learningRate)
     {
         var loss = Backward(parts);
+        _retention?.AddGradients(_classifier.Model);
         GradientNorm = Optimizer.Step(learningRate);
         return loss;
     }
@@ -67,8 +71,8 @@ public sealed class TrainStep : IDisposable
         {
             using var scope = NewDisposeScope();
             using var inputs = Inputs(part, regularized ? random : null);
-            var loss = regularized && _objective.MixupAlpha > 0 ? Mixed(part, inputs, rows, weight, random) : Plain(part, inputs, rows, weight);
-            total += _classifier.Model.Backward(loss, Optimizer.Steps + 1);
+            var (loss, kept) = regularized && _objective.MixupAlpha > 0 ? (Mixed(part, inputs, rows, weight, random), null) : Plain(part, inputs, rows, weight, regularized);
+            total += _classifier.Model.Backward(kept is null ? loss : loss + kept, Optimizer.Steps + 1) - (kept?.ToDouble() ?? 0);
         }
         return total;
     }
@@ -76,11 +80,14 @@ public sealed class TrainStep : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Optimizer.Dispose();
 
-    private Tensor Plain(Batch part, EncoderInputs inputs, int rows, double weight)
+    /// <summary>The loss of the data, and the term of what is to be kept where there is one.</summary>
+    private (Tensor Loss, Tensor? Kept) Plain(Batch part, EncoderInputs inputs, int rows, double weight, bool regularized)
     {
         var logits = new List<Tensor>();
         for (var pass = 0; pass < (_objective.RDropAlpha > 0 ? 2 : 1); pass++) logits.Add(_classifier.Model.forward(inputs).to(ScalarType.Float32));   // (B, C)
-        return _objective.Of(logits, tensor(part.Labels!), Weights(), rows, weight);
+        var loss = _objective.Of(logits, tensor(part.Labels!), Weights(), rows, weight);
+        if (!regularized || _retention is not { ReadsLogits: true }) return (loss, null);
+        return (loss, _retention.OfLogits(logits[0], part.Examples ?? throw new ArgumentException($"{_retention} needs to know which examples a batch holds: make it with Batch.Of.")) / rows);
     }
 
     /// <summary>Features of each example mixed with those of another of its part, and the losses of both labels in the same shares.</summary>

@@ -28,10 +28,11 @@ internal sealed class FinetuneRun : IDisposable
     private IReadOnlyList<int> _averaged = [];
     private readonly HashSet<string> _frozen = [];                            // names, since converting a model makes new parameters
     private readonly string _firstWeights;
+    private readonly Retention? _retention;
 
-    public FinetuneRun(FinetuneSettings settings, TextClassifier classifier, TextDataset train, TextDataset? validation, IProgress<TrainingProgress>? progress)
+    public FinetuneRun(FinetuneSettings settings, TextClassifier classifier, TextDataset train, TextDataset? validation, IProgress<TrainingProgress>? progress, Retention? retention)
     {
-        (_settings, _classifier, _train, _validation, _progress) = (settings, classifier, train, validation, progress);
+        (_settings, _classifier, _train, _validation, _progress, _retention) = (settings, classifier, train, validation, progress, retention);
         _firstWeights = progress is null && settings.Checkpoints is null ? "" : TensorHash.Of(Weights());
         _checkpoints = settings.Checkpoints is { } kept && settings.Trained == Trained.All ? new RunCheckpoints(kept, Identity()) : null;
     }
@@ -49,12 +50,13 @@ internal sealed class FinetuneRun : IDisposable
         var total = (rows.Length + _settings.BatchSize - 1) / _settings.BatchSize * _settings.Epochs;
         var schedule = _settings.Schedule.Make(total, (int)Math.Round(_settings.WarmupShare * total));
         var goesOn = _checkpoints is { IsEmpty: false };
+        _retention?.Begin(_classifier, _train);
         if (!goesOn && _settings.HeadStart == HeadStart.LinearProbe) Probe();
         Freeze();
         var half = _settings.Precision == TrainingPrecision.BFloat16;
         using var start = half ? new WeightSnapshot(Model) : null;
         if (half) Model.ComputeIn(ScalarType.BFloat16);
-        using var step = _step = new TrainStep(_classifier, _settings.Optimizer, _settings.Objective, _train.CountByLabel(), LayerRates.Of(Model, _settings.LayerDecay), _settings.Seed);
+        using var step = _step = new TrainStep(_classifier, _settings.Optimizer, _settings.Objective, _train.CountByLabel(), LayerRates.Of(Model, _settings), _settings.Seed, _retention);
         start?.Restore(step.Optimizer.Weights);                               // masters begin at the weights as they were, not as bf16 has them
         step.Optimizer.WriteBack();
         _best = new WeightSnapshot(step.Optimizer.Weights);
@@ -247,7 +249,7 @@ internal sealed class FinetuneRun : IDisposable
             .Concat(_soup?.State.Select(s => KeyValuePair.Create("soup." + s.Key, s.Value)) ?? []);
 
     /// <summary>What makes two runs the same: settings, data in its order, first weights.</summary>
-    private string Identity() => TensorHash.Of([], $"{_settings with { Checkpoints = null, Checks = new() }}\n{Text(_train)}\n{(_validation is null ? "" : Text(_validation))}\n{_firstWeights}");
+    private string Identity() => TensorHash.Of([], $"{_settings with { Checkpoints = null, Checks = new() }}\n{Text(_train)}\n{(_validation is null ? "" : Text(_validation))}\n{_firstWeights}\n{_retention}");
 
     private RunRecord Record()
     {

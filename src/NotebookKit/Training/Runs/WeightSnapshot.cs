@@ -19,6 +19,9 @@ internal sealed class WeightSnapshot : IDisposable
     {
     }
 
+    /// <summary>Whether a weight is among the copies.</summary>
+    public bool Has(string name) => _copies.ContainsKey(name);
+
     /// <summary>The copy of a weight.</summary>
     public Tensor this[string name] => _copies[name];
 
