@@ -66,7 +66,7 @@ internal static class EpochBenchmark
 
     private static int Draws(PretrainedEncoder encoder, DatasetSplits data, FinetuneSettings usual, FinetuneSettings recipe, int seeds)
     {
-        var study = new LearningCurveStudy(data, [("the same recipe", By(usual, Pooling.Pooler)), ("frozen probe", By(usual with { Trained = Trained.HeadOnly }, Pooling.Mean)), ("probe, then all", By(recipe, Pooling.Mean))], [10], seeds)
+        var study = new LearningCurveStudy(data, [("the same recipe", By(usual, Pooling.Pooler)), ("the same, batches as drawn", By(usual with { PoolBatches = 1 }, Pooling.Pooler)), ("frozen probe", By(usual with { Trained = Trained.HeadOnly }, Pooling.Mean)), ("probe, then all", By(recipe, Pooling.Mean))], [10], seeds)
             .Run(new TerminalProgress());
         Console.WriteLine(study.AsTable().ToText());
         Console.WriteLine(study.Compare("probe, then all", "frozen probe", 10).ToText());

@@ -13,6 +13,9 @@ var levers = new Option<bool>("--levers") { Description = "What each lever bring
 step.Add(levers);
 step.SetAction(result => result.GetValue(levers) ? StepBenchmark.Levers(result.GetValue(rounds)) : StepBenchmark.Run(result.GetValue(quick), result.GetValue(rounds)));
 root.Add(step);
+var adapters = new Command("adapters", "Time of a training step with each kind of adapter, against full finetuning.") { rounds };
+adapters.SetAction(result => StepBenchmark.Adapters(result.GetValue(rounds)));
+root.Add(adapters);
 var epoch = new Command("epoch", "Seconds to finetune all-MiniLM-L6-v2 on banking77 at ten examples per class, against TorchSharp eager, with the accuracy reached.");
 var full = new Option<bool>("--full") { Description = "All 10,003 examples, three epochs; takes a quarter of an hour." };
 epoch.Add(full);
@@ -29,7 +32,7 @@ root.Add(load);
 var evaluate = new Command("evaluate", "Texts a second of measuring a classifier, against TorchSharp eager.") { rounds };
 evaluate.SetAction(result => EvaluateBenchmark.Run(result.GetValue(rounds)));
 root.Add(evaluate);
-root.SetAction(_ => new[] { "tokenise", "load", "evaluate", "generate", "epoch", "step" }.Select(name =>
+root.SetAction(_ => new[] { "tokenise", "load", "evaluate", "generate", "epoch", "adapters", "step" }.Select(name =>
 {
     Console.WriteLine($"== {name}");
     return root.Parse(name).Invoke();

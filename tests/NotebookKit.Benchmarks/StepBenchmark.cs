@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using NotebookKit.Adapters;
 using NotebookKit.Models;
 using NotebookKit.Models.Encoders;
 using NotebookKit.Models.Layers;
@@ -65,6 +66,32 @@ internal static class StepBenchmark
         }, q, k, v, weights);
 
         Tensor Fresh() => randn(batch, heads, length, 64).to(type).requires_grad_(true);
+    }
+
+    /// <summary>What a step with an adapter costs, as a share of full finetuning's, fp32.</summary>
+    public static int Adapters(int rounds)
+    {
+        TorchRuntime.EnsureLoaded();
+        set_num_threads(Environment.ProcessorCount);
+        Console.WriteLine($"{Hardware.Cpu}, {get_num_threads()} threads; time of a step as a share of full finetuning's, best of {rounds} interleaved rounds");
+        (string Name, AdapterSettings Settings)[] methods =
+        [
+            ("LoRA, rank 8, all linear", new LoraSettings()), ("LoRA, rank 8, query and value", new LoraSettings { Targets = ModulePattern.Named("query", "value") }), ("DoRA, rank 8, all linear", new LoraSettings { DecomposesWeights = true }),
+            ("(IA)³", new Ia3Settings()), ("BitFit", new BitFitSettings()), ("bottleneck, 32 wide", new BottleneckSettings()),
+        ];
+        foreach (var shape in new[] { Shapes[0], Shapes[3] })
+        {
+            var contenders = methods.Select(m => Kit(shape, ScalarType.Float32, model => Adapter.Add(model, m.Settings))).Prepend(Kit(shape, ScalarType.Float32)).ToArray();
+            var best = Best(rounds, contenders);
+            foreach (var ((name, _), time) in methods.Zip(best.Skip(1)))
+            {
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{shape,-18} {name,-32} {100 * time / best[0],4:F0} %"));
+                Kept.Add($"adapter {shape} {name}", best[0] / time);
+            }
+            foreach (var contender in contenders) contender.Dispose();
+        }
+        Kept.Compare();
+        return 0;
     }
 
     public static int Run(bool quick, int rounds)

@@ -29,7 +29,7 @@ public sealed record CostEstimate(TimeSpan Time, int Steps, double SecondsPerSte
         var model = classifier.Model;
         var rows = classifier.Tokenizer.EncodeAll(train.Texts, classifier.MaximumLength);
         var (lengths, labels, masks) = (Array.ConvertAll(rows, r => r.Length), train.LabelIds(), model.Dropout.State);
-        var batches = BatchSampler.Shuffled(lengths, settings.BatchSize, Runtime.Seed.Everything(settings.Seed));
+        var batches = BatchSampler.Shuffled(lengths, settings.BatchSize, Runtime.Seed.Everything(settings.Seed), settings.PoolBatches);
         int Tokens(int[] batch) => batch.Length * batch.Max(i => lengths[i]);
         var sorted = batches.OrderBy(Tokens).ToArray();
         var probes = new[] { sorted[sorted.Length / 6], sorted[sorted.Length / 2], sorted[sorted.Length - 1 - sorted.Length / 6] };

@@ -46,6 +46,9 @@ public sealed record FinetuneSettings
     /// <summary>Examples per step, at least 1. Default 32.</summary>
     public int BatchSize { get; init; } = 32;
 
+    /// <summary>Among how many batches of shuffled examples those of like length are put together, at least 1: more pads less and mixes less; 1 leaves batches as drawn. Default 50.</summary>
+    public int PoolBatches { get; init; } = 50;
+
     /// <summary>Peak learning rate of encoder and head. Default 2e-4, which small encoders take (BERT-base: 2e-5 to 5e-5).</summary>
     public double LearningRate { get; init; } = 2e-4;
 
@@ -111,6 +114,7 @@ public sealed record FinetuneSettings
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(Epochs, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(PoolBatches, 1);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(LearningRate);
         ArgumentOutOfRangeException.ThrowIfNegative(WarmupShare);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(WarmupShare, 1);

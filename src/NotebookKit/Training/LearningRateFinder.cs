@@ -88,7 +88,7 @@ public static class LearningRateFinder
         model.train();
         try
         {
-            foreach (var window in Forever(() => BatchSampler.Shuffled(lengths, settings.BatchSize, random)).Take(search.Steps))
+            foreach (var window in Forever(() => BatchSampler.Shuffled(lengths, settings.BatchSize, random, settings.PoolBatches)).Take(search.Steps))
             {
                 var rate = search.Start * Math.Pow(search.End / search.Start, tried.Count / (double)(search.Steps - 1));
                 var loss = step.Run(Batch.Of(window, rows, labels, classifier.Tokenizer.PadId), rate);

@@ -71,7 +71,7 @@ internal sealed class FinetuneRun : IDisposable
             if (goesOn) Resume();
             for (var epoch = 1; epoch <= _settings.Epochs && !_state.StoppedEarly; epoch++)
             {
-                var batches = BatchSampler.Shuffled(lengths, _settings.BatchSize, random);
+                var batches = BatchSampler.Shuffled(lengths, _settings.BatchSize, random, _settings.PoolBatches);
                 if (epoch < _state.Epoch) continue;                         // the order of epochs that are done is drawn once more, so that this one's is the same
                 Model.train();
                 for (var at = _state.Batch; at < batches.Length; at++)
