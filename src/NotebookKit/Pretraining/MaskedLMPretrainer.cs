@@ -148,28 +148,7 @@ public sealed class MaskedLMPretrainer(BertConfig config, MaskedLMSettings setti
     /// <summary>Seed of what is drawn for a step (or, below zero, for an epoch's order).</summary>
     private int Draws(int step) => unchecked((int)((uint)settings.Seed * 0x9E3779B1u + (uint)step * 0x85EBCA77u));
 
-    private (Batch Batch, long[] Places, long[] Targets) Mask(int[][] rows, Random random)
-    {
-        var batch = Batch.Pad(rows, tokenizer.PadId);
-        var (places, targets) = (new List<long>(), new List<long>());
-        for (var row = 0; row < rows.Length; row++)
-        {
-            var any = false;
-            for (var t = 1; t < rows[row].Length - 1; t++)
-            {
-                var last = t == rows[row].Length - 2;
-                if (random.NextDouble() >= settings.MaskedShare && !(last && !any)) continue;
-                any = true;
-                var place = row * batch.Length + t;
-                places.Add(place);
-                targets.Add(batch.Ids[place]);
-                var draw = random.NextDouble();
-                if (draw < 0.8) batch.Ids[place] = tokenizer.MaskId;
-                else if (draw < 0.9) batch.Ids[place] = random.Next(WordPieceTrainer.SpecialTokens.Count, tokenizer.VocabularySize);
-            }
-        }
-        return (batch, [.. places], [.. targets]);
-    }
+    private MaskedBatch Mask(int[][] rows, Random random) => MaskedBatch.Of(rows, tokenizer, settings.MaskedShare, random, WordPieceTrainer.SpecialTokens.Count);
 
     private IEnumerable<(int Epoch, int[] Window)> Windows(int[] lengths, int skip)
     {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using NotebookKit.Adapters;
 using NotebookKit.Display;
 using NotebookKit.Plotting;
 using NotebookKit.Tracking;
@@ -34,6 +35,9 @@ public sealed record StageOutcome(int Number, string Name, int Examples, int Rep
 [TypeFormatterSource(typeof(ShownFormatterSource))]
 public sealed record StagedHistory(StagePlan Plan, IReadOnlyList<StageOutcome> Stages) : IShown
 {
+    /// <summary>The adapter that the last promoted stage left beside the model, or <c>null</c>.</summary>
+    public Adapter? Adapter { get; init; }
+
     /// <summary>Validation accuracy over the epochs of all stages, one after the other; a stage that was rolled back stands there as a line that nothing follows.</summary>
     public Figure AsFigure()
     {

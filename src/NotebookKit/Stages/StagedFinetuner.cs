@@ -51,7 +51,7 @@ internal sealed class StageRun(StagePlan plan, TextClassifier classifier, StageD
             folder?.Keep(outcome, classifier);
             progress?.Report(new StageEnded(stage.Name, number, plan.Stages.Count, outcome.Promoted, outcome.Decision?.Reason ?? "taken"));
         }
-        return new StagedHistory(plan, _outcomes);
+        return new StagedHistory(plan, _outcomes) { Adapter = _adapter };
     }
 
     public void Dispose()

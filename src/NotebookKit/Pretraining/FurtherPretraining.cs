@@ -1,0 +1,125 @@
+using NotebookKit.Data;
+using NotebookKit.Models;
+using NotebookKit.Models.Layers;
+using NotebookKit.Optimizers;
+using NotebookKit.Schedules;
+using NotebookKit.Tracking;
+using TorchSharp;
+using static TorchSharp.torch;
+using F = TorchSharp.torch.nn.functional;
+
+namespace NotebookKit.Pretraining;
+
+/// <summary>Settings of <see cref="FurtherPretraining"/>.</summary>
+public sealed record FurtherPretrainingSettings
+{
+    /// <summary>Passes over the texts, at least 1. Default 10.</summary>
+    public int Epochs { get; init; } = 10;
+
+    /// <summary>Texts per step, at least 1. Default 32.</summary>
+    public int BatchSize { get; init; } = 32;
+
+    /// <summary>Peak learning rate. Default 1e-4, as the paper's task-adaptive runs.</summary>
+    public double LearningRate { get; init; } = 1e-4;
+
+    /// <summary>Share of the steps on which the rate rises, in [0, 1). Default 0.06.</summary>
+    public double WarmupShare { get; init; } = 0.06;
+
+    /// <summary>Share of the tokens to predict, in (0, 1). Default 0.15.</summary>
+    public double MaskedShare { get; init; } = 0.15;
+
+    /// <summary>Longer texts are cut to this many tokens. Default 128.</summary>
+    public int MaximumLength { get; init; } = 128;
+
+    /// <summary>Seed of order, masks and dropout. Default 0.</summary>
+    public int Seed { get; init; }
+
+    internal void Validate()
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(Epochs, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(BatchSize, 1);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(LearningRate);
+        if (WarmupShare is not (>= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(WarmupShare), WarmupShare, "WarmupShare is in [0, 1).");
+        if (MaskedShare is not (> 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(MaskedShare), MaskedShare, "MaskedShare is in (0, 1).");
+        ArgumentOutOfRangeException.ThrowIfLessThan(MaximumLength, 3);
+    }
+}
+
+/// <summary>
+/// Goes on with a pretrained encoder's own objective on texts of a domain, then of a task, before finetuning (Gururangan et al. 2020, https://arxiv.org/abs/2004.10964: domain-adaptive and task-adaptive pretraining).
+/// No labels are needed.
+/// </summary>
+public static class FurtherPretraining
+{
+    /// <summary>Trains on masked tokens and writes the encoder, from which <see cref="Pipelines.TextClassifier.FromPretrained"/> goes on.</summary>
+    /// <param name="encoder">The pretrained encoder; its folder should hold a masked-token head, else one is drawn.</param>
+    /// <param name="texts">At least one batch of texts.</param>
+    /// <param name="folder">Where the encoder is written, whole or not at all.</param>
+    /// <param name="settings">How.</param>
+    /// <param name="heldOut">Texts to measure on, masks fixed; <c>null</c> measures on none.</param>
+    /// <param name="progress">Is told of every step.</param>
+    /// <param name="cancellation">Stops between steps.</param>
+    /// <returns>The new encoder, and a point before the first epoch (0) and after each.</returns>
+    public static (PretrainedEncoder Encoder, IReadOnlyList<EpochRecord> Curve) Run(PretrainedEncoder encoder, IReadOnlyList<string> texts, string folder, FurtherPretrainingSettings? settings = null,
+        IReadOnlyList<string>? heldOut = null, IProgress<TrainingProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        settings ??= new();
+        settings.Validate();
+        var random = Runtime.Seed.Everything(settings.Seed);
+        Runtime.MatrixProducts.UseOneDnn();
+        using var model = PretrainedModel.Open(encoder.Folder).Load(new HeadSettings(ModelHead.MaskedLM), dropout: new DropoutMask(settings.Seed)) as EncoderModel
+            ?? throw new ArgumentException($"'{encoder.Folder}' holds a {encoder.Config.ModelType} model; masked tokens need an encoder.", nameof(encoder));
+        var length = Math.Min(settings.MaximumLength, model.MaximumPositions);
+        int[][] Rows(IReadOnlyList<string> some) => [.. encoder.Tokenizer.EncodeAll(some, length).Where(r => r.Length > 2)];
+        var (rows, held) = (Rows(texts), heldOut is null ? null : Rows(heldOut));
+        if (rows.Length < settings.BatchSize) throw new ArgumentException($"{rows.Length} texts hold a token; at least a batch of {settings.BatchSize} is needed.", nameof(texts));
+        using var optimizer = new Optimizer(model.named_parameters(), new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
+        var total = (rows.Length + settings.BatchSize - 1) / settings.BatchSize * settings.Epochs;
+        var schedule = new LinearSchedule((int)(settings.WarmupShare * total), total);
+        var (clock, lengths) = (System.Diagnostics.Stopwatch.StartNew(), Array.ConvertAll(rows, r => r.Length));
+        double? Measured() => held is { Length: > 0 } ? HeldOut(model, held, encoder, settings) : null;
+        var curve = new List<EpochRecord> { new(0, double.NaN, Measured(), null) };
+        for (var epoch = 1; epoch <= settings.Epochs; epoch++)
+        {
+            model.train();
+            var (sum, count) = (0.0, 0L);
+            foreach (var window in BatchSampler.Shuffled(lengths, settings.BatchSize, random))
+            {
+                cancellation.ThrowIfCancellationRequested();
+                using var scope = NewDisposeScope();
+                var masked = MaskedBatch.Of([.. window.Select(i => rows[i])], encoder.Tokenizer, settings.MaskedShare, random);
+                var loss = model.Backward(Loss(model, masked), optimizer.Steps + 1);
+                optimizer.Step(settings.LearningRate * schedule.FactorAt(optimizer.Steps));
+                (sum, count) = (sum + loss * masked.Targets.Length, count + masked.Targets.Length);
+                progress?.Report(new TrainingProgress("masked tokens", optimizer.Steps, total, epoch, sum / count, null, clock.Elapsed, optimizer.Steps == total ? "done" : null));
+            }
+            curve.Add(new(epoch, sum / count, Measured(), null));
+        }
+        model.eval();
+        ModelFolder.Write(model, folder, from: encoder.Folder);
+        encoder.Tokenizer.Save(folder);
+        return (PretrainedEncoder.Open(folder), curve);
+    }
+
+    private static double HeldOut(EncoderModel model, int[][] rows, PretrainedEncoder encoder, FurtherPretrainingSettings settings)
+    {
+        using var noGradient = no_grad();
+        model.eval();
+        var (sum, count, seed) = (0.0, 0L, 0);
+        foreach (var window in BatchSampler.ByTokens(Array.ConvertAll(rows, r => r.Length), 4096))
+        {
+            using var scope = NewDisposeScope();
+            var masked = MaskedBatch.Of([.. window.Select(i => rows[i])], encoder.Tokenizer, settings.MaskedShare, new Random(++seed));
+            (sum, count) = (sum + Loss(model, masked).ToDouble() * masked.Targets.Length, count + masked.Targets.Length);
+        }
+        return sum / count;
+    }
+
+    /// <summary>Mean cross-entropy at the chosen places alone.</summary>
+    private static Tensor Loss(EncoderModel model, MaskedBatch masked)
+    {
+        using var inputs = new EncoderInputs(masked.Batch, model.DataType);
+        var hidden = model.Encode(inputs).view(-1, model.Width).index_select(0, tensor(masked.Places));
+        return F.cross_entropy(model.VocabularyLogits(hidden).to(ScalarType.Float32), tensor(masked.Targets));
+    }
+}
