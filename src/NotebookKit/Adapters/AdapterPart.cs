@@ -84,7 +84,7 @@ internal sealed class LoraLinear : AdapterPart
     }
 
     /// <summary>W, (to, from), in fp32.</summary>
-    private Tensor Weight() => (Layer.Kind == LayerKind.Transposed ? Layer.Weight.t() : Layer.Weight).to(ScalarType.Float32);
+    private Tensor Weight() => Layer.Kind == LayerKind.Transposed ? Layer.Numbers().t() : Layer.Numbers();
 }
 
 /// <summary>LoRA beside a table: its change of a row is B times a column of A. A (r, rows), B (to, r).</summary>

@@ -34,6 +34,7 @@ internal sealed class Merging(Adapter adapter) : IDisposable
         if (!adapter.IsActive) throw new InvalidOperationException(IsDone ? "The adapter is merged already." : "The adapter takes no part at the moment: Activate it first.");
         if (adapter.Settings is PromptSettings or PrefixSettings or BottleneckSettings) throw new InvalidOperationException($"A {adapter.Settings.Method} adapter cannot be merged: no weight of the model computes what it does.");
         var model = adapter.Model;
+        if (adapter.Parts.FirstOrDefault(p => p.Layer.Int8 is not null) is { } held) throw new InvalidOperationException($"'{held.Path}' is held in int8, which is too coarse to take a change in: load the base in fp32 again, and the adapter on it, to merge.");
         var sequences = probe ?? Drawn(model);
         var expected = Answers(model, sequences);
         var tied = adapter.Parts.Where(p => p.Layer.Kind == LayerKind.Table && model.Aliases.Any(a => (p.Path + ".").Contains(a.Here, StringComparison.Ordinal))).ToArray();

@@ -170,6 +170,9 @@ internal static class PeftFolder
     private static string NameOf(LanguageModel model) => Path.GetFileName(Path.GetDirectoryName(model.Config.Source)) is { Length: > 0 } name ? name : model.Config.ModelType;
 
     /// <summary>SHA-256 over the base's weights, those that the adapter has its own values for left out.</summary>
-    private static string HashOfBase(Adapter adapter) =>
-        TensorHash.Of(adapter.Model.OwnParameters().Where(p => !adapter.Whole.Contains(p.Name)).Select(p => KeyValuePair.Create(p.Name, (Tensor)p.Parameter)));
+    private static string HashOfBase(Adapter adapter)
+    {
+        var before = adapter.Model.modules().OfType<IAdaptable>().Where(l => l.Int8 is not null).ToDictionary(l => l.Weight.Handle, l => l.Int8!.SourceHash);
+        return TensorHash.Of([], string.Join('\n', adapter.Model.OwnParameters().Where(p => !adapter.Whole.Contains(p.Name)).Select(p => $"{p.Name} {(before.TryGetValue(p.Parameter.Handle, out var hash) ? hash : TensorHash.Of(p.Parameter))}")));
+    }
 }

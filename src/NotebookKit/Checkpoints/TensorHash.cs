@@ -8,6 +8,9 @@ namespace NotebookKit.Checkpoints;
 /// <summary>Hashes of tensors.</summary>
 internal static class TensorHash
 {
+    /// <summary>SHA-256 of one tensor.</summary>
+    public static string Of(Tensor tensor) => Of([KeyValuePair.Create("", tensor)]);
+
     /// <summary>SHA-256 over names, types, shapes and bytes of tensors, and a text, in hexadecimal.</summary>
     public static unsafe string Of(IEnumerable<KeyValuePair<string, Tensor>> tensors, string text = "")
     {

@@ -76,6 +76,13 @@ public abstract class LanguageModel : nn.Module
     /// <summary>The parameters that are the model's own.</summary>
     internal IEnumerable<(string Name, Parameter Parameter)> OwnParameters() => base.named_parameters();
 
+    /// <summary>Whether matrices are held in int8.</summary>
+    internal bool IsInInt8 => modules().Any(m => m is IAdaptable { Int8: not null });
+
+    /// <summary>All numbers that the model's own parameters hold, as they are held.</summary>
+    internal IEnumerable<(string Name, Tensor Value)> Held() => OwnParameters().Where(p => !Shapes.IsShape(p.Parameter)).Select(p => (p.Name, (Tensor)p.Parameter))
+        .Concat(named_modules().Where(m => m.module is IAdaptable { Int8: not null }).SelectMany(m => ((IAdaptable)m.module).Int8!.Held.Select(h => ($"{m.name}.{h.Name}", h.Value))));
+
     /// <summary>All parameters, those of the adapter that takes part included; without <paramref name="recurse"/> the model's own level alone, which conversion replaces.</summary>
     public override IEnumerable<(string name, Parameter parameter)> named_parameters(bool recurse = true) => recurse ? base.named_parameters().Concat(Adapter?.Added ?? []) : base.named_parameters(false);
 

@@ -20,6 +20,7 @@ public static class ModelFolder
         IReadOnlyDictionary<string, JsonNode?>? extra = null)
     {
         if (model.Adapter is not null) throw new InvalidOperationException("An adapter takes part in this model, and its weights alone would not be what is computed. Merge the adapter, or save it by itself, or Deactivate it first.");
+        if (model.IsInInt8) throw new InvalidOperationException("This model's matrices are held in int8, which no other program would read: save the adapter by itself.");
         Directory.CreateDirectory(folder);
         var computed = model.Parameters().Where(p => model.MayBeAbsent(p.Name) && !p.Name.Contains("pooler", StringComparison.Ordinal)).Select(p => p.Name).ToHashSet(StringComparer.Ordinal);
         SafetensorsWriter.Write(Path.Combine(folder, "model.safetensors"), model.Stored().Where(s => !computed.Contains(s.Name)).Select(s => KeyValuePair.Create(model.FileKey(s.Name), s.Value)), type);

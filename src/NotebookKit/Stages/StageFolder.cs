@@ -5,6 +5,7 @@ using NotebookKit.Data;
 using NotebookKit.Pipelines;
 using NotebookKit.Runtime;
 using NotebookKit.Training;
+using NotebookKit.Training.Runs;
 using static TorchSharp.torch;
 
 namespace NotebookKit.Stages;
@@ -19,7 +20,7 @@ internal sealed class StageFolder
         _folder = folder;
         Directory.CreateDirectory(folder);
         string Text(TextDataset? part) => part is null ? "" : string.Join('\n', part.Select(e => $"{e.Label}\t{e.Kind}\t{e.Text}"));
-        var identity = TensorHash.Of(classifier.Model.OwnParameters().Select(p => KeyValuePair.Create(p.Name, (Tensor)p.Parameter)), string.Join("\n\n", plan.ToJson(), Text(data.Train), Text(data.Validation), Text(data.Old), Text(data.OldValidation)));
+        var identity = TensorHash.Of(classifier.Model.Held().Select(p => KeyValuePair.Create(p.Name, p.Value)), string.Join("\n\n", plan.ToJson(), Text(data.Train), Text(data.Validation), Text(data.Old), Text(data.OldValidation)));
         var (planFile, identityFile) = (Path.Combine(folder, "plan.json"), Path.Combine(folder, "identity.txt"));
         if (File.Exists(identityFile) && File.ReadAllText(identityFile) != identity)
             throw new InvalidOperationException($"'{Path.GetFullPath(folder)}' holds the stages of another run: {(File.Exists(planFile) && File.ReadAllText(planFile) != plan.ToJson() ? "its plan.json is another plan" : "data or first weights differ")}. Give this run a folder of its own, or delete that one.");
@@ -47,13 +48,13 @@ internal sealed class StageFolder
     {
         using var file = SafetensorsFile.Open(WeightsOf(number));
         using var noGradient = no_grad();
-        foreach (var (name, parameter) in classifier.Model.named_parameters()) file.ReadInto(name, parameter);
+        foreach (var (name, weights) in WeightSnapshot.Of(classifier.Model)) file.ReadInto(name, weights);
     }
 
     /// <summary>Keeps what came of a stage, and deletes its checkpoints.</summary>
     public void Keep(StageOutcome outcome, TextClassifier classifier)
     {
-        if (outcome.Promoted) SafetensorsWriter.Write(WeightsOf(outcome.Number), classifier.Model.named_parameters().Select(p => KeyValuePair.Create(p.name, (Tensor)p.parameter)));
+        if (outcome.Promoted) SafetensorsWriter.Write(WeightsOf(outcome.Number), WeightSnapshot.Of(classifier.Model).Select(p => KeyValuePair.Create(p.Name, p.Weights)));
         WholeFile.Write(OutcomeOf(outcome.Number), JsonSerializer.Serialize(outcome, PlanJson.Default.StageOutcome));
         var checkpoints = Path.Combine(_folder, Name(outcome.Number));
         if (Directory.Exists(checkpoints)) Directory.Delete(checkpoints, recursive: true);

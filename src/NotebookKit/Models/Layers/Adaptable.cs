@@ -36,6 +36,15 @@ internal interface IAdaptable
     /// <summary>b, (to), or <c>null</c>.</summary>
     Parameter? Bias { get; }
 
+    /// <summary>W in int8, or <c>null</c> where it is as the parameter has it.</summary>
+    Int8Weights? Int8 { get; }
+
+    /// <summary>Holds W in int8 from now on; the parameter is a shape without numbers then.</summary>
+    void HoldInInt8();
+
+    /// <summary>W as numbers, in fp32, as it lies.</summary>
+    Tensor Numbers() => Int8?.Dense(ScalarType.Float32) ?? Weight.to(ScalarType.Float32);
+
     /// <summary>Numbers in (rows of a table) and out.</summary>
     (long From, long To) Widths => Kind == LayerKind.Linear ? (Weight.size(1), Weight.size(0)) : (Weight.size(0), Weight.size(1));
 }

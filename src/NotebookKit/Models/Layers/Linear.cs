@@ -15,8 +15,8 @@ public sealed class Linear : nn.Module, IAdaptable
         RegisterComponents();
     }
 
-    /// <summary>W, (to, from).</summary>
-    public readonly Parameter weight;
+    /// <summary>W, (to, from); a shape without numbers where they are held in int8.</summary>
+    public Parameter weight;
 
     /// <summary>b, (to), or <c>null</c>.</summary>
     public readonly Parameter? bias;
@@ -28,11 +28,30 @@ public sealed class Linear : nn.Module, IAdaptable
         return _adapter is null ? Plain(x) : _adapter.Apply(x, Plain);
     }
 
-    private Tensor Plain(Tensor x) => nn.functional.linear(x, weight, bias);
+    private Tensor Plain(Tensor x) => _int8 is null ? nn.functional.linear(x, weight, bias) : bias is null ? _int8.Apply(x) : _int8.Apply(x) + bias;
 
-    internal MatrixPlan? Plan => _adapter is null ? new(weight, bias) : null;
+    internal MatrixPlan? Plan => _adapter is null && _int8 is null ? new(weight, bias) : null;
 
     private ILayerAdapter? _adapter;
+
+    private Int8Weights? _int8;
+
+    Int8Weights? IAdaptable.Int8 => _int8;
+
+    void IAdaptable.HoldInInt8()
+    {
+        _int8 = new Int8Weights(weight, isTransposed: false);
+        var shape = Shapes.Without(weight);
+        ConditionallyRegisterParameter(nameof(weight), shape);
+        weight = shape;
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing) _int8?.Dispose();
+        base.Dispose(disposing);
+    }
 
     ILayerAdapter? IAdaptable.Adapter { get => _adapter; set => _adapter = value; }
 
@@ -46,7 +65,8 @@ public sealed class Linear : nn.Module, IAdaptable
 /// <summary>GPT-2's linear layer, whose weight lies (in, out).</summary>
 internal sealed class Conv1D : nn.Module, IAdaptable
 {
-    public readonly Parameter weight, bias;
+    public readonly Parameter bias;
+    public Parameter weight;
 
     public Conv1D(ModelBuilder build, long from, long to) : base(nameof(Conv1D))
     {
@@ -57,9 +77,27 @@ internal sealed class Conv1D : nn.Module, IAdaptable
 
     public Tensor forward(Tensor x) => Adapter is null ? Plain(x) : Adapter.Apply(x, Plain);
 
-    private Tensor Plain(Tensor x) => x.matmul(weight) + bias;
+    private Tensor Plain(Tensor x) => (_int8 is null ? x.matmul(weight) : _int8.Apply(x)) + bias;
 
-    public MatrixPlan? Plan => Adapter is null ? new(weight, bias, IsTransposed: true) : null;
+    public MatrixPlan? Plan => Adapter is null && _int8 is null ? new(weight, bias, IsTransposed: true) : null;
+
+    private Int8Weights? _int8;
+
+    Int8Weights? IAdaptable.Int8 => _int8;
+
+    void IAdaptable.HoldInInt8()
+    {
+        _int8 = new Int8Weights(weight, isTransposed: true);
+        var shape = Shapes.Without(weight);
+        ConditionallyRegisterParameter(nameof(weight), shape);
+        weight = shape;
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing) _int8?.Dispose();
+        base.Dispose(disposing);
+    }
 
     public ILayerAdapter? Adapter { get; set; }
 
@@ -102,6 +140,10 @@ public sealed class Embedding : nn.Module, IAdaptable
     Parameter IAdaptable.Weight => weight;
 
     Parameter? IAdaptable.Bias => null;
+
+    Int8Weights? IAdaptable.Int8 => null;
+
+    void IAdaptable.HoldInInt8() => throw new NotSupportedException("A table is looked up, not multiplied: it stays as it is.");
 
     private Tensor Plain(Tensor ids)
     {

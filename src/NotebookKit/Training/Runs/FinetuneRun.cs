@@ -242,7 +242,7 @@ internal sealed class FinetuneRun : IDisposable
 
     /// <summary>All that a checkpoint holds; live tensors.</summary>
     private IEnumerable<KeyValuePair<string, Tensor>> Tensors() =>
-        Model.named_parameters().Select(p => KeyValuePair.Create("model." + p.name, (Tensor)p.parameter))
+        WeightSnapshot.Of(Model).Select(p => KeyValuePair.Create("model." + p.Name, p.Weights))
             .Concat(_step!.Optimizer.State.Select(s => KeyValuePair.Create("optimizer." + s.Key, s.Value)))
             .Concat(_validation is null ? [] : _best!.State.Select(s => KeyValuePair.Create("best." + s.Key, s.Value)))
             .Concat(_average?.State.Select(s => KeyValuePair.Create("average." + s.Key, s.Value)) ?? [])
@@ -258,7 +258,7 @@ internal sealed class FinetuneRun : IDisposable
         return RunRecord.Now(_train.Name, _settings, _settings.Seed, hashes);
     }
 
-    private IEnumerable<KeyValuePair<string, Tensor>> Weights() => Model.named_parameters().Select(p => KeyValuePair.Create(p.name, (Tensor)p.parameter));
+    private IEnumerable<KeyValuePair<string, Tensor>> Weights() => Model.Held().Concat(Model.Adapter?.Added.Select(a => (a.Name, (Tensor)a.Parameter)) ?? []).Select(p => KeyValuePair.Create(p.Name, p.Item2));
 
     private static string Text(TextDataset data) => string.Join('\n', data.Select(e => $"{e.Label}\t{e.Text}"));
 }

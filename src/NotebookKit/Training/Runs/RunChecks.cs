@@ -85,7 +85,7 @@ internal sealed class RunChecks(TrainingChecks settings, TextClassifier classifi
         foreach (var (name, parameter) in classifier.Model.named_parameters())
         {
             using var scope = NewDisposeScope();
-            if (!parameter.isfinite().all().item<bool>()) return $"The weights of '{name}' are not finite.";
+            if (!Shapes.IsShape(parameter) && !parameter.isfinite().all().item<bool>()) return $"The weights of '{name}' are not finite.";
         }
         var found = default(string);
         var layers = classifier.Model.named_modules().Where(m => m.module is IAdaptable).Select(m => (m.name, Layer: (IAdaptable)m.module)).ToArray();

@@ -1,4 +1,5 @@
 using NotebookKit.Models;
+using NotebookKit.Models.Layers;
 using static TorchSharp.torch;
 
 namespace NotebookKit.Training.Runs;
@@ -28,8 +29,8 @@ internal sealed class WeightSnapshot : IDisposable
     /// <summary>The copies by name, for checkpoints.</summary>
     public IEnumerable<KeyValuePair<string, Tensor>> State => _copies;
 
-    /// <summary>A model's weights as a snapshot wants them.</summary>
-    public static IEnumerable<(string Name, Tensor Weights)> Of(LanguageModel model) => model.named_parameters().Select(p => (p.name, (Tensor)p.parameter));
+    /// <summary>A model's weights as a snapshot wants them: those that have numbers, since what is held in int8 never changes.</summary>
+    public static IEnumerable<(string Name, Tensor Weights)> Of(LanguageModel model) => model.named_parameters().Where(p => !Shapes.IsShape(p.parameter)).Select(p => (p.name, (Tensor)p.parameter));
 
     /// <summary>Copies weights as they are now; those that are not given stay as they were copied.</summary>
     public void Take(IEnumerable<(string Name, Tensor Weights)> weights)
