@@ -56,7 +56,7 @@ public sealed record RunEnded(int BestEpoch, bool StoppedEarly, int Step, int To
 /// <param name="Stage">Its name.</param>
 /// <param name="Number">From 1.</param>
 /// <param name="Of">Stages of the plan.</param>
-public sealed record StageStarted(string Stage, int Number, int Of) : TrainingProgress("stage", 0, 0, 0, double.NaN, null, TimeSpan.Zero, $"stage {Number} of {Of}: {Stage}");
+public sealed record StageStarted(string Stage, int Number, int Of) : TrainingProgress("stage", 0, 0, 0, double.NaN, null, TimeSpan.Zero, $"{Number} of {Of}: {Stage}");
 
 /// <summary>A stage of a plan is done and judged.</summary>
 /// <param name="Stage">Its name.</param>
@@ -64,7 +64,7 @@ public sealed record StageStarted(string Stage, int Number, int Of) : TrainingPr
 /// <param name="Of">Stages of the plan.</param>
 /// <param name="Promoted">Whether its result was taken over.</param>
 /// <param name="Reason">Why.</param>
-public sealed record StageEnded(string Stage, int Number, int Of, bool Promoted, string Reason) : TrainingProgress("stage", 0, 0, 0, double.NaN, null, TimeSpan.Zero, $"stage {Number} of {Of}: {Stage} {(Promoted ? "promoted" : "rolled back")}: {Reason}");
+public sealed record StageEnded(string Stage, int Number, int Of, bool Promoted, string Reason) : TrainingProgress("stage", 0, 0, 0, double.NaN, null, TimeSpan.Zero, $"{Number} of {Of}: {Stage} {(Promoted ? "promoted" : "rolled back")}: {Reason}");
 
 /// <summary>One epoch of a run.</summary>
 /// <param name="Epoch">From 1.</param>
