@@ -24,7 +24,8 @@ internal static class EpochBenchmark
 
     /// <param name="full">All examples and three epochs, without the eager run, instead of ten examples per class.</param>
     /// <param name="seeds">More than one: accuracies alone, at ten per class, over as many draws with intervals.</param>
-    public static int Run(bool full = false, int seeds = 1)
+    /// <param name="file">Examples to learn from in place of a draw, with the columns text and label.</param>
+    public static int Run(bool full = false, int seeds = 1, string? file = null)
     {
         TorchRuntime.EnsureLoaded();
         if (ModelCache.TryFind(Model) is not { } folder || !DatasetCatalog.IsPresent("banking77"))
@@ -36,7 +37,7 @@ internal static class EpochBenchmark
         var (encoder, data) = (PretrainedEncoder.Open(folder), DatasetCatalog.Load("banking77"));
         // All that is not the test part is what the draw is from, as in the anchor.
         var pool = data.Train.With("banking77", data.Train.Concat(data.Validation));
-        var train = full ? pool : pool.SamplePerClass(10, seed: 0);
+        var train = file is not null ? pool.With(Path.GetFileName(file), DatasetReader.Read(file)) : full ? pool : pool.SamplePerClass(10, seed: 0);
         Console.WriteLine($"{Hardware.Cpu}, {get_num_threads()} threads; {train.Count} examples, {data.Test.Count:N0} test examples");
         Waste(encoder, pool);
 

@@ -21,7 +21,9 @@ var full = new Option<bool>("--full") { Description = "All 10,003 examples, thre
 epoch.Add(full);
 var seeds = new Option<int>("--seeds") { Description = "More than one: accuracies over as many draws, with intervals, without the eager run.", DefaultValueFactory = _ => 1 };
 epoch.Add(seeds);
-epoch.SetAction(result => EpochBenchmark.Run(result.GetValue(full), result.GetValue(seeds)));
+var train = new Option<string?>("--train") { Description = "A file of examples (text, label) in place of the kit's draw, such as the draw that a reference was measured on." };
+epoch.Add(train);
+epoch.SetAction(result => EpochBenchmark.Run(result.GetValue(full), result.GetValue(seeds), result.GetValue(train)));
 root.Add(epoch);
 var generate = new Command("generate", "Tokens a second of decoding, against libtorch's operations, and as a share of what memory allows.") { rounds };
 generate.SetAction(result => GenerateBenchmark.Run(result.GetValue(rounds)));
