@@ -11,7 +11,7 @@ internal sealed class Injection : IDisposable
 {
     private readonly LanguageModel _model;
     private readonly (string Path, IAdaptable Layer)[] _layers;
-    private readonly string[] _saved;
+    private readonly string[] _others, _saved;
 
     private Injection(LanguageModel model, AdapterSettings settings)
     {
@@ -21,6 +21,7 @@ internal sealed class Injection : IDisposable
         var byWeight = model.modules().OfType<IAdaptable>().GroupBy(l => l.Weight.Handle).ToDictionary(g => g.Key, g => g.First());
         _layers = [.. model.OwnParameters().Where(p => p.Name.EndsWith(".weight", StringComparison.Ordinal) && byWeight.ContainsKey(p.Parameter.Handle))
             .Select(p => (model.Bare(model.FileKey(p.Name))[..^".weight".Length], byWeight[p.Parameter.Handle]))];
+        _others = [.. modules.Where(m => m.module is not IAdaptable).Select(m => m.Path)];
         _saved = FindSaved(settings, [.. modules.Select(m => m.Path)]);
     }
 
@@ -163,8 +164,7 @@ internal sealed class Injection : IDisposable
         var prefix = _model.Bare(_model.BasePrefix + ".").TrimEnd('.');
         var found = free.Where(l => pattern.Matches(l.Path) && (!isOpen || (l.Layer.Kind != LayerKind.Table && l.Path.StartsWith(prefix, StringComparison.Ordinal)))).ToArray();
         var owner = settings.GetType().Name;
-        var others = _model.named_modules().Where(m => m.name.Length > 0 && m.module is not IAdaptable).Select(m => PathOf(_model, m.name)).ToArray();
-        if (pattern.Names?.FirstOrDefault(n => !found.Any(l => ModulePattern.IsNamed(l.Path, n)) && others.Any(o => ModulePattern.IsNamed(o, n))) is { } wrong)
+        if (pattern.Names?.FirstOrDefault(n => !found.Any(l => ModulePattern.IsNamed(l.Path, n)) && _others.Any(o => ModulePattern.IsNamed(o, n))) is { } wrong)
             throw new ArgumentException($"{owner}.Targets: '{wrong}' is not a linear layer or a table. Layers that can carry an adapter: {Adapter.Ends(free.Select(l => l.Path))}.", nameof(settings));
         if (found.Length == 0)
             throw new ArgumentException($"{owner}.Targets matches no layer: {pattern}. Layers that can carry an adapter: {Adapter.Ends(free.Select(l => l.Path))}.", nameof(settings));

@@ -42,15 +42,15 @@ internal sealed class Merging(Adapter adapter) : IDisposable
         if (untied) model.Untie();
         using (no_grad())
         {
-            var changed = new List<(string Name, Tensor Values)>();
+            var (own, changed) = (adapter.Own, new List<(string Name, Tensor Values)>());
+            var names = own.ToDictionary(p => p.Value.Handle, p => p.Key);
             using var scope = NewDisposeScope();
             foreach (var part in adapter.Parts)
             {
                 var (weight, bias) = part.Merged(part.Layer.Weight.to(ScalarType.Float32), part.Layer.Bias?.to(ScalarType.Float32))!.Value;
-                changed.Add((NameOf(part.Layer.Weight), weight));
-                if (bias is not null) changed.Add((NameOf(part.Layer.Bias!), bias));
+                changed.Add((names[part.Layer.Weight.Handle], weight));
+                if (bias is not null) changed.Add((names[part.Layer.Bias!.Handle], bias));
             }
-            var own = adapter.Own;
             foreach (var (name, values) in changed)
             {
                 _before[name] = own[name].detach().clone().DetachFromDisposeScope();
@@ -64,8 +64,6 @@ internal sealed class Merging(Adapter adapter) : IDisposable
         if (certificate.LargestChange <= allowed) return certificate;
         Restore(take);
         throw new InvalidOperationException($"Merging would change logits by {certificate.LargestChange:0.0e+0}, more than rounding explains ({allowed:0.0e+0}). The weights are as they were.");
-
-        string NameOf(TorchSharp.Modules.Parameter parameter) => adapter.Own.First(p => ReferenceEquals(p.Value, parameter) || p.Value.Handle == parameter.Handle).Key;
     }
 
     public MergeCertificate Unmerge(IReadOnlyList<IReadOnlyList<int>>? probe, Action take)

@@ -38,7 +38,7 @@ internal static class PeftFolder
     }
 
     /// <summary>Fills an adapter; nothing is changed unless everything is there in its shape and the base is the one it was trained on.</summary>
-    public static unsafe void ReadWeights(string folder, Adapter adapter)
+    public static void ReadWeights(string folder, Adapter adapter)
     {
         var path = Path.Combine(folder, WeightsFile);
         using var file = SafetensorsFile.Open(path);

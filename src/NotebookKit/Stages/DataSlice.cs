@@ -1,6 +1,7 @@
 using System.Globalization;
 using NotebookKit.Data;
 using NotebookKit.Pipelines;
+using NotebookKit.Training;
 
 namespace NotebookKit.Stages;
 
@@ -139,11 +140,7 @@ public sealed record DataSlice
     private static double[] Losses(TextDataset data, TextClassifier classifier)
     {
         var (labels, losses) = (data.LabelIds(), new double[data.Count]);
-        classifier.EachLogits(data.Texts, (i, logits) =>
-        {
-            var largest = logits.Max();
-            losses[i] = largest + Math.Log(logits.Sum(l => Math.Exp(l - largest))) - logits[labels[i]];
-        });
+        classifier.EachLogits(data.Texts, (i, logits) => losses[i] = Finetuner.CrossEntropy(logits, labels[i]));
         return losses;
     }
 }

@@ -64,15 +64,13 @@ public sealed record Gate
 
     private Interval Difference(int[] labels, int[] from, int[] to, int classes)
     {
-        var random = new Random(Seed);
         double Of(IReadOnlyList<int> rows)
         {
             int[] Pick(int[] values) => [.. rows.Select(r => values[r])];
             var truth = Pick(labels);
             return Measure(Metric, truth, Pick(to), classes) - Measure(Metric, truth, Pick(from), classes);
         }
-        var drawn = Enumerable.Range(0, Resamples).Select(_ => Of([.. Enumerable.Range(0, labels.Length).Select(_ => random.Next(labels.Length))])).Order().ToArray();
-        return new Interval(Of([.. Enumerable.Range(0, labels.Length)]), Intervals.Quantile(drawn, (1 - Level) / 2), Intervals.Quantile(drawn, (1 + Level) / 2), Level);
+        return Intervals.Bootstrap(labels.Length, Of, Seed, Resamples, Level);
     }
 
     /// <inheritdoc/>

@@ -1,4 +1,3 @@
-using System.Text.Json.Serialization;
 using NotebookKit.Adapters;
 
 namespace NotebookKit.Stages;

@@ -20,18 +20,29 @@ public static class Intervals
     /// <param name="seed">Seed of the resamples.</param>
     /// <param name="resamples">Default 2,000.</param>
     /// <param name="level">Confidence level in (0, 1). Default 0.95.</param>
-    public static Interval Bootstrap(IReadOnlyList<double> values, int seed = 0, int resamples = 2000, double level = 0.95)
-    {
-        var random = new Random(seed);
-        return Bootstrap(values, Enumerable.Range(0, resamples).Select(_ => Enumerable.Range(0, values.Count).Select(_ => random.Next(values.Count))), level);
-    }
+    public static Interval Bootstrap(IReadOnlyList<double> values, int seed = 0, int resamples = 2000, double level = 0.95) => Bootstrap(values, Resamples(values.Count, seed, resamples), level);
 
     /// <summary>The same with given resamples: lists of indices into the values.</summary>
     public static Interval Bootstrap(IReadOnlyList<double> values, IEnumerable<IEnumerable<int>> resamples, double level = 0.95)
     {
         if (values.Count == 0) throw new ArgumentException("An interval needs at least one value.", nameof(values));
-        var means = resamples.Select(r => r.Average(i => values[i])).Order().ToArray();
-        return new Interval(values.Average(), Quantile(means, (1 - level) / 2), Quantile(means, (1 + level) / 2), level);
+        return Percentiles(values.Average(), resamples.Select(r => r.Average(i => values[i])), level);
+    }
+
+    /// <summary>The same of any figure of examples, told by their indices.</summary>
+    internal static Interval Bootstrap(int count, Func<IReadOnlyList<int>, double> figure, int seed, int resamples, double level) =>
+        Percentiles(figure([.. Enumerable.Range(0, count)]), Resamples(count, seed, resamples).Select(r => figure([.. r])), level);
+
+    private static IEnumerable<IEnumerable<int>> Resamples(int count, int seed, int resamples)
+    {
+        var random = new Random(seed);
+        return Enumerable.Range(0, resamples).Select(_ => Enumerable.Range(0, count).Select(_ => random.Next(count)));
+    }
+
+    private static Interval Percentiles(double estimate, IEnumerable<double> drawn, double level)
+    {
+        var sorted = drawn.Order().ToArray();
+        return new Interval(estimate, Quantile(sorted, (1 - level) / 2), Quantile(sorted, (1 + level) / 2), level);
     }
 
     /// <summary>Linear interpolation between order statistics, numpy's default.</summary>

@@ -40,11 +40,17 @@ public sealed class Finetuner(FinetuneSettings settings, Retention? retention = 
         var (loss, right) = (0.0, 0);
         classifier.EachLogits(data.Texts, (i, logits) =>
         {
-            var largest = logits.Max();
-            loss += largest + Math.Log(logits.Sum(l => Math.Exp(l - largest))) - logits[labels[i]];
-            if (Array.IndexOf(logits, largest) == labels[i]) right++;
+            loss += CrossEntropy(logits, labels[i]);
+            if (Array.IndexOf(logits, logits.Max()) == labels[i]) right++;
         });
         return (loss / data.Count, (double)right / data.Count);
+    }
+
+    /// <summary>Cross-entropy of one example, in nats.</summary>
+    internal static double CrossEntropy(float[] logits, int label)
+    {
+        var largest = logits.Max();
+        return largest + Math.Log(logits.Sum(l => Math.Exp(l - largest))) - logits[label];
     }
 
     internal static void CheckLabels(TextClassifier classifier, TextDataset data)
