@@ -1,5 +1,6 @@
 using NotebookKit.Checkpoints;
 using TorchSharp;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace NotebookKit.Models.Layers;
@@ -20,6 +21,18 @@ internal sealed class Int8Weights
         _factors = where(largest == 0, ones_like(largest), largest).DetachFromDisposeScope();
         _values = (wide / _factors).round().to(ScalarType.Int8).DetachFromDisposeScope();
         (IsTransposed, SourceHash) = (isTransposed, TensorHash.Of(weight));
+    }
+
+    /// <summary>Rounds a layer's weight; the parameter becomes a shape without numbers.</summary>
+    /// <param name="weight">The layer's parameter.</param>
+    /// <param name="isTransposed">How it lies.</param>
+    /// <param name="register">Tells the layer's module of the new parameter.</param>
+    public static Int8Weights InPlaceOf(ref Parameter weight, bool isTransposed, Action<Parameter> register)
+    {
+        var rounded = new Int8Weights(weight, isTransposed);
+        weight = Shapes.Without(weight);
+        register(weight);
+        return rounded;
     }
 
     /// <summary>Hash of the numbers before rounding: an adapter that is trained here belongs to that base.</summary>

@@ -38,13 +38,7 @@ public sealed class Linear : nn.Module, IAdaptable
 
     Int8Weights? IAdaptable.Int8 => _int8;
 
-    void IAdaptable.HoldInInt8()
-    {
-        _int8 = new Int8Weights(weight, isTransposed: false);
-        var shape = Shapes.Without(weight);
-        ConditionallyRegisterParameter(nameof(weight), shape);
-        weight = shape;
-    }
+    void IAdaptable.HoldInInt8() => _int8 = Int8Weights.InPlaceOf(ref weight, isTransposed: false, shape => ConditionallyRegisterParameter(nameof(weight), shape));
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
@@ -85,13 +79,7 @@ internal sealed class Conv1D : nn.Module, IAdaptable
 
     Int8Weights? IAdaptable.Int8 => _int8;
 
-    void IAdaptable.HoldInInt8()
-    {
-        _int8 = new Int8Weights(weight, isTransposed: true);
-        var shape = Shapes.Without(weight);
-        ConditionallyRegisterParameter(nameof(weight), shape);
-        weight = shape;
-    }
+    void IAdaptable.HoldInInt8() => _int8 = Int8Weights.InPlaceOf(ref weight, isTransposed: true, shape => ConditionallyRegisterParameter(nameof(weight), shape));
 
     protected override void Dispose(bool disposing)
     {
