@@ -6,6 +6,7 @@ using NotebookKit.Pipelines;
 using NotebookKit.Plotting;
 using NotebookKit.Statistics;
 using NotebookKit.Tracking;
+using NotebookKit.Training;
 
 namespace NotebookKit.ContinualLearning;
 
@@ -24,13 +25,23 @@ public sealed record ContinualStudy(Func<int, IReadOnlyList<ContinualTask>> Task
         for (var seed = 0; seed < Seeds; seed++)
         {
             var tasks = Tasks(seed);
-            foreach (var method in Methods)
+            TextClassifier OfSeed(LabelSet labels) => Make(labels, seed);
+            var begun = new Dictionary<FinetuneSettings, TaskSequence.FirstTask>();       // learned once for all methods that learn it alike
+            try
             {
-                cancellation.ThrowIfCancellationRequested();
-                var matrix = TaskSequence.Run(labels => Make(labels, seed), tasks, method, seed, cancellation: cancellation);
-                runs.Add(new ContinualRun(method.Name, seed, matrix));
-                var total = Methods.Count * Seeds;
-                progress?.Report(new TrainingProgress(method.Name, runs.Count, total, seed + 1, 1 - matrix.AverageAccuracy, null, clock.Elapsed, runs.Count == total ? "done" : null));
+                foreach (var method in Methods)
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    if (!begun.TryGetValue(method.First, out var first)) begun[method.First] = first = TaskSequence.Begin(OfSeed, tasks, method.First, seed, cancellation: cancellation);
+                    var matrix = TaskSequence.GoOn(OfSeed, tasks, method, first, seed, cancellation: cancellation);
+                    runs.Add(new ContinualRun(method.Name, seed, matrix));
+                    var total = Methods.Count * Seeds;
+                    progress?.Report(new TrainingProgress(method.Name, runs.Count, total, seed + 1, 1 - matrix.AverageAccuracy, null, clock.Elapsed, runs.Count == total ? "done" : null));
+                }
+            }
+            finally
+            {
+                foreach (var first in begun.Values) first.Dispose();
             }
         }
         return new ContinualResult([.. Methods.Select(m => m.Name)], runs);
@@ -52,8 +63,12 @@ public sealed record ContinualResult(IReadOnlyList<string> Methods, IReadOnlyLis
     /// <summary>A figure of a method's runs, by seed.</summary>
     public double[] Values(string method, Func<TaskMatrix, double> figure) => [.. Runs.Where(r => r.Method == method).OrderBy(r => r.Seed).Select(r => figure(r.Matrix))];
 
-    /// <summary>A method against another on the same tasks, seed by seed, by average accuracy at the end.</summary>
-    public PairedComparison Compare(string first, string second) => new(first, Values(first, m => m.AverageAccuracy), second, Values(second, m => m.AverageAccuracy));
+    /// <summary>A method against another on the same tasks, seed by seed.</summary>
+    /// <param name="first">Name of a method.</param>
+    /// <param name="second">Name of the method it is compared with.</param>
+    /// <param name="figure">What is compared; <c>null</c> is average accuracy at the end.</param>
+    public PairedComparison Compare(string first, string second, Func<TaskMatrix, double>? figure = null) =>
+        new(first, Values(first, figure ?? (m => m.AverageAccuracy)), second, Values(second, figure ?? (m => m.AverageAccuracy)));
 
     /// <summary>Mean accuracy over all tasks at the end.</summary>
     public Figure AsFigure(string title) => Figures.Bars(title, "mean accuracy over all tasks at the end, with 95 % interval",
@@ -72,8 +87,8 @@ public sealed record ContinualResult(IReadOnlyList<string> Methods, IReadOnlyLis
     /// <inheritdoc/>
     public string ToText() => Table.ToText();
 
-    private Table Table => new(["method", "average accuracy", "on earlier tasks", "on the last", "backward transfer"], [.. Methods.Select(m => (IReadOnlyList<string>)
-        [m, Share(m, x => x.AverageAccuracy), Share(m, x => Enumerable.Range(0, x.Tasks.Count - 1).Average(j => x[x.Tasks.Count - 1, j])), Share(m, x => x[x.Tasks.Count - 1, x.Tasks.Count - 1]), Points(m)])],
+    private Table Table => new(["method", "average accuracy", "on earlier tasks", "the same among their own classes", "on the last", "backward transfer"], [.. Methods.Select(m => (IReadOnlyList<string>)
+        [m, Share(m, x => x.AverageAccuracy), Share(m, x => x.EarlierAccuracy), Runs.All(r => r.Matrix.WithinTasks is not null) ? Share(m, x => x.WithinTasks!.EarlierAccuracy) : "", Share(m, x => x[x.Tasks.Count - 1, x.Tasks.Count - 1]), Points(m)])],
         $"{Runs[0].Matrix.Tasks.Count} tasks, mean over {Runs.Max(r => r.Seed) + 1} seeds with 95 % interval");
 
     private string Share(string method, Func<TaskMatrix, double> figure) => Intervals.OfMean(Values(method, figure)).AsPercent();

@@ -33,8 +33,15 @@ public sealed class TaskMatrix : IShown
     /// <summary>Accuracies before the first task was learned.</summary>
     public IReadOnlyList<double> Before { get; }
 
+    /// <summary>The same where every example is answered among the classes of its own task alone, or <c>null</c> where that was not measured. What is lost here too is forgotten; what is lost only in the matrix
+    /// itself is still known and outvoted by newer classes (task- and class-incremental learning: van de Ven &amp; Tolias 2019, https://arxiv.org/abs/1904.07734).</summary>
+    public TaskMatrix? WithinTasks { get; init; }
+
     /// <summary>Accuracy on a task after another was learned, by their places from 0.</summary>
     public double this[int after, int on] => _rows[after][on];
+
+    /// <summary>Mean accuracy on all tasks but the last at the end.</summary>
+    public double EarlierAccuracy => _rows[^1][..^1].Average();
 
     /// <summary>Mean accuracy over all tasks at the end.</summary>
     public double AverageAccuracy => _rows[^1].Average();

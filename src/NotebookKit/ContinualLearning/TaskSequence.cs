@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using NotebookKit.Adapters;
 using NotebookKit.Data;
 using NotebookKit.Pipelines;
@@ -76,15 +77,34 @@ public static class TaskSequence
     public static TaskMatrix Run(Func<LabelSet, TextClassifier> make, IReadOnlyList<ContinualTask> tasks, ContinualMethod method, int seed = 0, IProgress<TrainingProgress>? progress = null, CancellationToken cancellation = default)
     {
         method.Validate();
+        using var first = Begin(make, tasks, method.First, seed, progress, cancellation);
+        return GoOn(make, tasks, method, first, seed, progress, cancellation);
+    }
+
+    /// <summary>Learns the first task, which is the same for all methods that learn it alike.</summary>
+    internal static FirstTask Begin(Func<LabelSet, TextClassifier> make, IReadOnlyList<ContinualTask> tasks, FinetuneSettings settings, int seed, IProgress<TrainingProgress>? progress = null, CancellationToken cancellation = default)
+    {
         if (tasks.Count < 2) throw new ArgumentException($"A sequence has at least two tasks; got {tasks.Count}.", nameof(tasks));
-        var (classifier, rows, learned) = (make(tasks[0].Train.Labels), new List<double[]>(), new List<TextDataset>());
+        using var classifier = make(tasks[0].Train.Labels);
+        var before = Measured(classifier, tasks);
+        new Finetuner(settings with { Seed = seed }).Run(classifier, Own(tasks[0], classifier), null, progress, cancellation);
+        return new FirstTask(ModelWeights.Of(classifier), before, Measured(classifier, tasks));
+    }
+
+    /// <summary>Learns the others.</summary>
+    internal static TaskMatrix GoOn(Func<LabelSet, TextClassifier> make, IReadOnlyList<ContinualTask> tasks, ContinualMethod method, FirstTask first, int seed, IProgress<TrainingProgress>? progress = null, CancellationToken cancellation = default)
+    {
+        method.Validate();
+        var (classifier, rows, memory) = (make(tasks[0].Train.Labels), new List<Accuracy[]> { first.After }, new List<Example>());
         using var ewc = method.Holds == Holding.Ewc ? Ewc(method) : null;
         try
         {
-            double[] Measured() => [.. tasks.Select(t => Accuracy(classifier, t.Test))];
-            var before = Measured();
-            for (var i = 0; i < tasks.Count; i++)
+            first.Weights.PutInto(classifier);
+            for (var i = 1; i < tasks.Count; i++)
             {
+                var last = Own(tasks[i - 1], classifier);
+                ewc?.Hold(classifier, last, seed: seed);
+                if (method.ReplayShare > 0) memory.AddRange(Kept(last, method, classifier, seed));
                 var (task, known) = (tasks[i], classifier.Labels.Count);
                 string[] fresh = [.. task.Train.Labels.Names.Where(n => !classifier.Labels.Contains(n))];
                 if (fresh.Length > 0)
@@ -93,14 +113,12 @@ public static class TaskSequence
                     classifier.Dispose();
                     classifier = wider;
                 }
-                var own = new TextDataset(task.Name, task.Train, classifier.Labels);
-                if (i == 0) new Finetuner(method.First with { Seed = seed }).Run(classifier, own, null, progress, cancellation);
-                else Further(classifier, Mixed(own, learned, method, classifier, seed), method, ewc, known, seed, progress, cancellation);
-                if (i + 1 < tasks.Count) ewc?.Hold(classifier, own, seed: seed);
-                learned.Add(own);
-                rows.Add(Measured());
+                var own = Own(task, classifier);
+                Further(classifier, memory.Count == 0 ? own : own.With($"{own.Name} and {memory.Count} old", own.Concat(memory)), method, ewc, known, seed, progress, cancellation);
+                rows.Add(Measured(classifier, tasks));
             }
-            return new TaskMatrix([.. tasks.Select(t => t.Name)], before, rows);
+            TaskMatrix Matrix(Func<Accuracy, double> figure, TaskMatrix? within = null) => new([.. tasks.Select(t => t.Name)], [.. first.Before.Select(figure)], [.. rows.Select(r => r.Select(figure).ToArray())]) { WithinTasks = within };
+            return Matrix(a => a.Among, Matrix(a => a.Within));
         }
         finally { classifier.Dispose(); }
     }
@@ -140,17 +158,43 @@ public static class TaskSequence
         before?.MixInto(classifier, method.NewShare);
     }
 
-    private static TextDataset Mixed(TextDataset own, List<TextDataset> learned, ContinualMethod method, TextClassifier classifier, int seed)
+    /// <summary>The share of a task's examples that is kept for later, chosen as soon as it is learned.</summary>
+    private static IReadOnlyList<Example> Kept(TextDataset own, ContinualMethod method, TextClassifier classifier, int seed)
     {
-        if (method.ReplayShare == 0) return own;
-        var old = own.With("old", learned.SelectMany(t => t));
-        var memory = new ReplayMemory(Math.Max(1, (int)Math.Round(method.ReplayShare * old.Count)), method.Selection, seed);
-        memory.Add(old, classifier);
-        return memory.MixInto(own);
+        var memory = new ReplayMemory(Math.Max(1, (int)Math.Round(method.ReplayShare * own.Count)), method.Selection, seed);
+        memory.Add(own, classifier);
+        return memory.Examples;
     }
 
     private static Ewc Ewc(ContinualMethod method) => method.Strength is { } strength ? new Ewc(strength) : new Ewc();
 
-    private static double Accuracy(TextClassifier classifier, TextDataset test) =>
-        classifier.PredictIds(test.Texts).Zip(test).Count(p => classifier.Labels[p.First] == p.Second.Label) / (double)test.Count;
+    /// <summary>A task's examples with the classifier's classes.</summary>
+    private static TextDataset Own(ContinualTask task, TextClassifier classifier) => new(task.Name, task.Train, classifier.Labels);
+
+    private static Accuracy[] Measured(TextClassifier classifier, IReadOnlyList<ContinualTask> tasks) => [.. tasks.Select(t => Measured(classifier, t.Test))];
+
+    private static Accuracy Measured(TextClassifier classifier, TextDataset test)
+    {
+        bool[] ofTask = [.. classifier.Labels.Names.Select(test.Labels.Contains)];
+        var (among, within) = (0, 0);
+        classifier.EachLogits(test.Texts, (i, logits) =>
+        {
+            if (!classifier.Labels.Contains(test[i].Label)) return;
+            var right = classifier.Labels.IndexOf(test[i].Label);
+            if (TensorPrimitives.IndexOfMax<float>(logits) == right) among++;
+            for (var c = 0; c < logits.Length; c++)
+                if (!ofTask[c]) logits[c] = float.NegativeInfinity;
+            if (TensorPrimitives.IndexOfMax<float>(logits) == right) within++;
+        });
+        return new Accuracy(among / (double)test.Count, within / (double)test.Count);
+    }
+
+    /// <summary>Share answered rightly among all classes known, and among those of the task.</summary>
+    internal readonly record struct Accuracy(double Among, double Within);
+
+    /// <summary>The first task as learned: the weights, and what they reach on all tasks.</summary>
+    internal sealed record FirstTask(ModelWeights Weights, Accuracy[] Before, Accuracy[] After) : IDisposable
+    {
+        public void Dispose() => Weights.Dispose();
+    }
 }

@@ -3,6 +3,7 @@ using NotebookKit.ContinualLearning;
 using NotebookKit.Data;
 using NotebookKit.Pipelines;
 using NotebookKit.Tests.Training;
+using NotebookKit.Tracking;
 using NotebookKit.Training;
 
 namespace NotebookKit.Tests.ContinualLearning;
@@ -23,6 +24,8 @@ public sealed class TaskSequenceTests
 
     private static TextDataset Other => new("second", Animals.Select(e => e with { Label = "new " + e.Label }));
 
+    private static TextDataset Third => new("third", Animals.Select(e => e with { Label = "third " + e.Label }));
+
     [Fact]
     public void Without_anything_the_first_task_is_forgotten_and_full_replay_keeps_some_of_it()
     {
@@ -32,8 +35,13 @@ public sealed class TaskSequenceTests
         Assert.Equal(1, forgotten[1, 1], 0.1);
         Assert.InRange(forgotten[1, 0], 0, 0.1);
         Assert.True(forgotten.BackwardTransfer < -0.8);
+        Assert.Equal(forgotten.WithinTasks![0, 0], forgotten[0, 0]);             // there are no other classes yet
+        Assert.Equal(0, forgotten.WithinTasks[0, 1]);
         var replayed = Run(new ContinualMethod("replay") { ReplayShare = 1 });
         Assert.True(replayed[1, 0] > forgotten[1, 0] + 0.2, $"{replayed[1, 0]}");
+        // Every text has two right answers there, one of each task: among all classes a guess between them, among a task's own classes known.
+        Assert.Equal(1, replayed[1, 0] + replayed[1, 1], 0.01);
+        Assert.Equal([1, 1], new[] { replayed.WithinTasks![1, 0], replayed.WithinTasks[1, 1] });
     }
 
     [Theory]
@@ -75,6 +83,16 @@ public sealed class TaskSequenceTests
         Assert.Contains("at least two tasks", Assert.Throws<ArgumentException>(() => TaskSequence.Run(Make, Contradicting[..1], new ContinualMethod("x"))).Message);
     }
 
+    /// <summary>Expected: half of each earlier task's 8 examples beside a new one's 8, so 2, 3 and 4 batches of four.</summary>
+    [Fact]
+    public void A_memory_keeps_its_share_of_every_task()
+    {
+        var batches = new List<int>();
+        var once = Quick with { Epochs = 1 };
+        TaskSequence.Run(Make, [.. Contradicting, new("third", Third, Third)], new ContinualMethod("x") { First = once, Further = once, ReplayShare = 0.5 }, progress: new Listener(p => { if (p is RunStarted started) batches.Add(started.TotalSteps); }));
+        Assert.Equal([2, 3, 4], batches);
+    }
+
     [Fact]
     public void A_study_compares_methods_on_the_same_tasks()
     {
@@ -84,6 +102,11 @@ public sealed class TaskSequenceTests
         Assert.Equal(2, result.Values("replay", m => m.AverageAccuracy).Length);
         Assert.Contains("2 tasks, mean over 2 seeds", result.ToText());
         Assert.NotNull(result.Compare("replay", "nothing").Verdict);
+var within = result.Compare("replay", "nothing", m => m.WithinTasks!.EarlierAccuracy);
+        Assert.Equal(result.Values("replay", m => m.WithinTasks![1, 0]).Average() - result.Values("nothing", m => m.WithinTasks![1, 0]).Average(), within.Difference.Estimate, 1e-12);
+        // The first task is learned once for both methods; the figures are those of methods run alone.
+        var alone = TaskSequence.Run(labels => TextClassifier.FromScratch(FinetunerTests.Tiny, labels, 1), Contradicting, study.Methods[1], seed: 1);
+        Assert.Equal([alone[0, 0], alone[1, 0], alone[1, 1], alone.WithinTasks![1, 0]], new[] { (0, 0), (1, 0), (1, 1) }.Select(p => result.Values("replay", m => m[p.Item1, p.Item2])[1]).Append(result.Values("replay", m => m.WithinTasks![1, 0])[1]));
     }
 
     private static TextClassifier Make(LabelSet labels) => TextClassifier.FromScratch(FinetunerTests.Tiny, labels, seed: 3);
