@@ -13,7 +13,7 @@ public sealed class ArchitectureTests
     /// <summary>Top to bottom.</summary>
     private static readonly string[] Rooms =
     [
-        "Runtime", "Display", "Tracking", "Text", "Chat", "Hub", "Data", "Checkpoints", "Models", "Adapters", "Cards", "Generation", "Metrics", "Statistics", "Baselines", "Pipelines", "Optimizers", "Schedules", "Losses", "Training", "Pretraining", "Plotting", "ContinualLearning", "Stages", "Search", "Evaluation", "Notebooks",
+        "Runtime", "Display", "Tracking", "Text", "Chat", "Hub", "Data", "Checkpoints", "Models", "Adapters", "Cards", "Statistics", "Generation", "Metrics", "Baselines", "Pipelines", "Optimizers", "Schedules", "Losses", "Training", "Pretraining", "Plotting", "ContinualLearning", "Stages", "Search", "Evaluation", "Notebooks",
     ];
 
     private static readonly Dictionary<string, string[]> KnowNothingBut = new()

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using NotebookKit.Models;
+using NotebookKit.Tool.Conformance.Cases;
 using TorchSharp;
 
 namespace NotebookKit.Tool.Conformance;

@@ -1,3 +1,4 @@
+using NotebookKit.Models.Adapting;
 using System.Text.RegularExpressions;
 using NotebookKit.Models;
 using NotebookKit.Models.Layers;

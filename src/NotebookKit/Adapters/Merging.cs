@@ -1,5 +1,6 @@
 using System.Globalization;
 using NotebookKit.Display;
+using NotebookKit.Models.Adapting;
 using NotebookKit.Models;
 using NotebookKit.Models.Layers;
 using static TorchSharp.torch;

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using NotebookKit.Checkpoints;
+using NotebookKit.Models.Adapting;
 using NotebookKit.Models;
 using NotebookKit.Models.Layers;
 using TorchSharp.Modules;

@@ -2,6 +2,7 @@ using System.Globalization;
 using NotebookKit.Data;
 using NotebookKit.Models;
 using NotebookKit.Pipelines;
+using NotebookKit.Statistics;
 using NotebookKit.Training;
 using NotebookKit.Training.Runs;
 using TorchSharp;
@@ -46,7 +47,7 @@ public sealed class Ewc : Retention
             using var scope = NewDisposeScope();
             using var inputs = new EncoderInputs(Batch.Pad([rows[row]], classifier.Tokenizer.PadId), model.DataType);
             var logs = model.forward(inputs).to(ScalarType.Float32).log_softmax(1);            // (1, C)
-            logs[0, Draw(logs.exp().detach().data<float>().ToArray(), random)].backward();
+            logs[0, Categorical.Draw(logs.exp().detach().data<float>().ToArray(), random)].backward();
             using var noGradient = no_grad();
             for (var i = 0; i < weights.Length; i++)
             {
@@ -93,12 +94,4 @@ public sealed class Ewc : Retention
 
     /// <inheritdoc/>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"EWC {_strength:g}");
-
-    private static int Draw(float[] probabilities, Random random)
-    {
-        var left = random.NextDouble();
-        for (var i = 0; i < probabilities.Length; i++)
-            if ((left -= probabilities[i]) < 0) return i;
-        return Array.IndexOf(probabilities, probabilities.Max());
-    }
 }

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using NotebookKit.Models;
+using NotebookKit.Statistics;
 
 namespace NotebookKit.Generation;
 
@@ -79,11 +80,7 @@ public static class SequenceGenerator
     private static int Draw(float[] logits, GenerationSettings settings, Random random)
     {
         LogitFilters.Warp(logits, settings);
-        var probabilities = LogitFilters.Softmax(logits);
-        var left = random.NextDouble() * probabilities.Sum(p => (double)p);
-        for (var i = 0; i < probabilities.Length; i++)
-            if ((left -= probabilities[i]) < 0) return i;
-        return TensorPrimitives.IndexOfMax<float>(probabilities);
+        return Categorical.Draw(LogitFilters.Softmax(logits), random);
     }
 
     private static bool EndsWithStop(string text, IReadOnlyList<string> stops) => stops.Any(s => text.Contains(s, StringComparison.Ordinal));

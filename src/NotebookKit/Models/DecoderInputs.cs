@@ -1,3 +1,4 @@
+using NotebookKit.Models.Adapting;
 using NotebookKit.Models.Layers;
 using static TorchSharp.torch;
 

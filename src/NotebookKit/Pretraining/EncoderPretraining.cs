@@ -5,6 +5,7 @@ using NotebookKit.Data;
 using NotebookKit.Models;
 using NotebookKit.Models.Encoders;
 using NotebookKit.Pipelines;
+using NotebookKit.Pretraining.Corpora;
 using NotebookKit.Runtime;
 using NotebookKit.Text;
 using NotebookKit.Training;

@@ -4,9 +4,7 @@ using NotebookKit.Models.Layers;
 using NotebookKit.Optimizers;
 using NotebookKit.Schedules;
 using NotebookKit.Tracking;
-using TorchSharp;
 using static TorchSharp.torch;
-using F = TorchSharp.torch.nn.functional;
 
 namespace NotebookKit.Pretraining;
 
@@ -77,7 +75,8 @@ public static class FurtherPretraining
         var total = (rows.Length + settings.BatchSize - 1) / settings.BatchSize * settings.Epochs;
         var schedule = new LinearSchedule((int)(settings.WarmupShare * total), total);
         var (clock, lengths) = (System.Diagnostics.Stopwatch.StartNew(), Array.ConvertAll(rows, r => r.Length));
-        double? Measured() => held is { Length: > 0 } ? HeldOut(model, held, encoder, settings) : null;
+        MaskedBatch Masked(int[][] some, int[] window, Random draws) => MaskedBatch.Of([.. window.Select(i => some[i])], encoder.Tokenizer, settings.MaskedShare, draws);
+        double? Measured() => held is { Length: > 0 } ? MaskedBatch.HeldOutLoss(model, Array.ConvertAll(held, r => r.Length), 4096, (window, draws) => Masked(held, window, draws)) : null;
         var curve = new List<EpochRecord> { new(0, double.NaN, Measured(), null) };
         for (var epoch = 1; epoch <= settings.Epochs; epoch++)
         {
@@ -87,8 +86,8 @@ public static class FurtherPretraining
             {
                 cancellation.ThrowIfCancellationRequested();
                 using var scope = NewDisposeScope();
-                var masked = MaskedBatch.Of([.. window.Select(i => rows[i])], encoder.Tokenizer, settings.MaskedShare, random);
-                var loss = model.Backward(Loss(model, masked), optimizer.Steps + 1);
+                var masked = Masked(rows, window, random);
+                var loss = model.Backward(masked.Loss(model), optimizer.Steps + 1);
                 optimizer.Step(settings.LearningRate * schedule.FactorAt(optimizer.Steps));
                 (sum, count) = (sum + loss * masked.Targets.Length, count + masked.Targets.Length);
                 progress?.Report(new TrainingProgress("masked tokens", optimizer.Steps, total, epoch, sum / count, null, clock.Elapsed, optimizer.Steps == total ? "done" : null));
@@ -99,27 +98,5 @@ public static class FurtherPretraining
         ModelFolder.Write(model, folder, from: encoder.Folder);
         encoder.Tokenizer.Save(folder);
         return (PretrainedEncoder.Open(folder), curve);
-    }
-
-    private static double HeldOut(EncoderModel model, int[][] rows, PretrainedEncoder encoder, FurtherPretrainingSettings settings)
-    {
-        using var noGradient = no_grad();
-        model.eval();
-        var (sum, count, seed) = (0.0, 0L, 0);
-        foreach (var window in BatchSampler.ByTokens(Array.ConvertAll(rows, r => r.Length), 4096))
-        {
-            using var scope = NewDisposeScope();
-            var masked = MaskedBatch.Of([.. window.Select(i => rows[i])], encoder.Tokenizer, settings.MaskedShare, new Random(++seed));
-            (sum, count) = (sum + Loss(model, masked).ToDouble() * masked.Targets.Length, count + masked.Targets.Length);
-        }
-        return sum / count;
-    }
-
-    /// <summary>Mean cross-entropy at the chosen places alone.</summary>
-    private static Tensor Loss(EncoderModel model, MaskedBatch masked)
-    {
-        using var inputs = new EncoderInputs(masked.Batch, model.DataType);
-        var hidden = model.Encode(inputs).view(-1, model.Width).index_select(0, tensor(masked.Places));
-        return F.cross_entropy(model.VocabularyLogits(hidden).to(ScalarType.Float32), tensor(masked.Targets));
     }
 }

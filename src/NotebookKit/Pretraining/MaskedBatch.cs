@@ -1,5 +1,10 @@
 using NotebookKit.Data;
+using NotebookKit.Models;
+using NotebookKit.Models.Layers;
 using NotebookKit.Text;
+using TorchSharp;
+using static TorchSharp.torch;
+using F = TorchSharp.torch.nn.functional;
 
 namespace NotebookKit.Pretraining;
 
@@ -36,5 +41,32 @@ internal sealed record MaskedBatch(Batch Batch, long[] Places, long[] Targets)
             }
         }
         return new MaskedBatch(batch, [.. places], [.. targets]);
+    }
+
+    /// <summary>Mean cross-entropy in fp32 at the chosen places; logits are computed nowhere else.</summary>
+    public Tensor Loss(EncoderModel model)
+    {
+        using var inputs = new EncoderInputs(Batch, model.DataType);
+        var hidden = model.Encode(inputs).view(-1, model.Width).index_select(0, tensor(Places));
+        return F.cross_entropy(model.VocabularyLogits(hidden).to(ScalarType.Float32), tensor(Targets));
+    }
+
+    /// <summary>Mean loss over rows that are not learned from; the masks are the same each time.</summary>
+    /// <param name="model">Is left in evaluation mode.</param>
+    /// <param name="lengths">Tokens of each row.</param>
+    /// <param name="tokens">Padded tokens of a batch.</param>
+    /// <param name="masked">Chooses in rows, by their places.</param>
+    public static double HeldOutLoss(EncoderModel model, int[] lengths, int tokens, Func<int[], Random, MaskedBatch> masked)
+    {
+        using var noGradient = no_grad();
+        model.eval();
+        var (sum, count, seed) = (0.0, 0L, 0);
+        foreach (var window in BatchSampler.ByTokens(lengths, tokens))
+        {
+            using var scope = NewDisposeScope();
+            var batch = masked(window, new Random(++seed));
+            (sum, count) = (sum + batch.Loss(model).ToDouble() * batch.Targets.Length, count + batch.Targets.Length);
+        }
+        return sum / count;
     }
 }

@@ -6,12 +6,12 @@ using NotebookKit.Data;
 using NotebookKit.Models;
 using NotebookKit.Models.Layers;
 using NotebookKit.Models.Encoders;
+using NotebookKit.Pretraining.Corpora;
 using NotebookKit.Runtime;
 using NotebookKit.Text;
 using NotebookKit.Training;
 using TorchSharp;
 using static TorchSharp.torch;
-using F = TorchSharp.torch.nn.functional;
 
 namespace NotebookKit.Pretraining;
 
@@ -113,32 +113,15 @@ public sealed class MaskedLMPretrainer(BertConfig config, MaskedLMSettings setti
     /// <summary>Mean loss on the held-out windows, masks fixed.</summary>
     public double HeldOutLoss(Bert model)
     {
-        using var noGradient = no_grad();
-        model.eval();
-        var (sum, count) = (0.0, 0L);
-        var seed = 0;
-        foreach (var window in BatchSampler.ByTokens([.. Enumerable.Range(0, heldOut.Count).Select(heldOut.LengthOf)], settings.TokensPerStep))
-        {
-            using var scope = NewDisposeScope();
-            var (batch, places, targets) = Mask([.. window.Select(i => heldOut[i])], new Random(++seed));
-            using var inputs = new EncoderInputs(batch, model.DataType);
-            sum += F.cross_entropy(At(model, inputs, places), tensor(targets)).ToDouble() * targets.Length;
-            count += targets.Length;
-        }
+        var loss = MaskedBatch.HeldOutLoss(model, [.. Enumerable.Range(0, heldOut.Count).Select(heldOut.LengthOf)], settings.TokensPerStep, (window, draws) => Mask([.. window.Select(i => heldOut[i])], draws));
         model.train();
-        return sum / count;
+        return loss;
     }
-
-    /// <summary>Logits (N, V) in fp32 at chosen places only, indices into the B·T rows.</summary>
-    private static Tensor At(Bert model, EncoderInputs inputs, long[] places) =>
-        model.VocabularyLogits(model.Encode(inputs).view(-1, model.Width).index_select(0, tensor(places))).to(ScalarType.Float32);
 
     private double Step(Bert model, Optimizer optimizer, int[][] rows, double rate)
     {
         using var scope = NewDisposeScope();
-        var (batch, places, targets) = Mask(rows, new Random(Draws(optimizer.Steps)));
-        using var inputs = new EncoderInputs(batch, model.DataType);
-        var loss = F.cross_entropy(At(model, inputs, places), tensor(targets));
+        var loss = Mask(rows, new Random(Draws(optimizer.Steps))).Loss(model);
         loss.backward();
         alongside?.Invoke(optimizer.Steps).backward();
         optimizer.Step(rate);

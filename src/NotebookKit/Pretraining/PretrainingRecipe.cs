@@ -1,5 +1,6 @@
 using System.Text.Json;
 using NotebookKit.Models.Encoders;
+using NotebookKit.Pretraining.Corpora;
 
 namespace NotebookKit.Pretraining;
 

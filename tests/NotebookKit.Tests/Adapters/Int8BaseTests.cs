@@ -1,5 +1,6 @@
 using NotebookKit.Adapters;
 using NotebookKit.Data;
+using NotebookKit.Models.Adapting;
 using NotebookKit.Models;
 using NotebookKit.Models.Layers;
 using NotebookKit.Pipelines;

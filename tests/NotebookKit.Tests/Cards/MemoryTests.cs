@@ -2,6 +2,7 @@ using NotebookKit.Optimizers;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using NotebookKit.Cards;
+using NotebookKit.Models.Adapting;
 using NotebookKit.Models;
 using NotebookKit.Models.Layers;
 using NotebookKit.Training;

@@ -1,3 +1,4 @@
+using NotebookKit.Pretraining.Corpora;
 using NotebookKit.Pretraining;
 
 namespace NotebookKit.Tests.Pretraining;

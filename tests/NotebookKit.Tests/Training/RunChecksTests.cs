@@ -1,4 +1,5 @@
 using NotebookKit.Data;
+using NotebookKit.Models.Adapting;
 using NotebookKit.Models.Layers;
 using NotebookKit.Optimizers;
 using NotebookKit.Pipelines;

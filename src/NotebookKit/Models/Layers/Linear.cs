@@ -1,3 +1,4 @@
+using NotebookKit.Models.Adapting;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

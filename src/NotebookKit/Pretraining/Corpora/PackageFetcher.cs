@@ -1,8 +1,9 @@
+using NotebookKit.Pretraining;
 using System.Diagnostics;
 using System.Formats.Tar;
 using System.IO.Compression;
 
-namespace NotebookKit.Pretraining;
+namespace NotebookKit.Pretraining.Corpora;
 
 /// <summary>Fetches and unpacks packages with the system's own package managers; nothing is installed.</summary>
 internal sealed class PackageFetcher(string folder)

@@ -3,7 +3,7 @@ using NotebookKit.Generation;
 using NotebookKit.Models;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Tool.Conformance;
+namespace NotebookKit.Tool.Conformance.Cases;
 
 /// <summary>Small trained models, whose golden files have layouts of their own: sentence embeddings, texts written on, sorted digits, words to sounds.</summary>
 internal static class TrainedModelCases

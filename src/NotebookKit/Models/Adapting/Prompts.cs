@@ -1,6 +1,7 @@
+using NotebookKit.Models.Layers;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Models.Layers;
+namespace NotebookKit.Models.Adapting;
 
 /// <summary>Places of an adapter's prompt in a sequence: they have the ids -1, -2, … that no token has.</summary>
 internal static class Prompts

@@ -2,7 +2,7 @@ using NotebookKit.Generation;
 using NotebookKit.Models;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Tool.Conformance;
+namespace NotebookKit.Tool.Conformance.Cases;
 
 /// <summary>Cases of encoder-decoders: hidden states, logits, loss, gradients, given decoder ids, generation.</summary>
 internal sealed class EncoderDecoderCases(PretrainedModel folder, Golden golden)

@@ -2,7 +2,7 @@ using System.Text.Json;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Tool.Conformance;
+namespace NotebookKit.Tool.Conformance.Cases;
 
 /// <summary>Lists of cases with inputs, params and expected: losses with gradients, learning-rate schedules, and trajectories of optimisers (README-metrics of the reference data).</summary>
 internal static class TrainingCases

@@ -1,9 +1,10 @@
+using NotebookKit.Pretraining;
 using System.IO.Compression;
 using System.IO.Enumeration;
 using System.Security.Cryptography;
 using System.Text;
 
-namespace NotebookKit.Pretraining;
+namespace NotebookKit.Pretraining.Corpora;
 
 /// <summary>
 /// Builds a pretraining corpus from packages: fetches them through their package managers, reads the prose, drops repeats and

@@ -3,7 +3,7 @@ using NotebookKit.Optimizers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Tool.Conformance;
+namespace NotebookKit.Tool.Conformance.Cases;
 
 /// <summary>Twenty steps of an optimiser on given gradients, and clipping by norm.</summary>
 internal static class OptimizerCase

@@ -4,7 +4,7 @@ using NotebookKit.Generation;
 using NotebookKit.Models;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Tool.Conformance;
+namespace NotebookKit.Tool.Conformance.Cases;
 
 /// <summary>Cases of decoders: logits padded on the right and on the left, a long sequence, loss, gradients, and generation with and without the cache, in a batch and alone.</summary>
 internal sealed class DecoderCases(PretrainedModel folder, Golden golden)

@@ -3,7 +3,7 @@ using NotebookKit.Losses;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Tool.Conformance;
+namespace NotebookKit.Tool.Conformance.Cases;
 
 /// <summary>One loss in fp64: its value and the gradients of its sum.</summary>
 internal static class LossCase

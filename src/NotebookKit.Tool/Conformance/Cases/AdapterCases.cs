@@ -3,7 +3,7 @@ using NotebookKit.Models;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Tool.Conformance;
+namespace NotebookKit.Tool.Conformance.Cases;
 
 /// <summary>Cases of an adapter folder: a fresh adapter of its settings, its outputs, loss and gradients, its merged weights, and what is read back after saving.</summary>
 internal sealed class AdapterCases : IDisposable

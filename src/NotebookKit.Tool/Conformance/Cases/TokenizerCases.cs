@@ -2,7 +2,7 @@ using System.Text.Json;
 using NotebookKit.Text;
 using NotebookKit.Text.SentencePiece;
 
-namespace NotebookKit.Tool.Conformance;
+namespace NotebookKit.Tool.Conformance.Cases;
 
 /// <summary>Tokenizers against golden ids, offsets and texts: golden.jsonl, its variants, and batch.jsonl, a case a line.</summary>
 internal static class TokenizerCases

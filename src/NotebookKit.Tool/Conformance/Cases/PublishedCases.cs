@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 using NotebookKit.Models;
 using NotebookKit.Models.Layers;
 
-namespace NotebookKit.Tool.Conformance;
+namespace NotebookKit.Tool.Conformance.Cases;
 
 /// <summary>Names and shapes of the parameters of published models, laid out on the meta device without weights.</summary>
 internal static class PublishedCases

@@ -1,6 +1,6 @@
 using NotebookKit.Models;
 
-namespace NotebookKit.Tool.Conformance;
+namespace NotebookKit.Tool.Conformance.Cases;
 
 /// <summary>All cases of a checkpoint folder, by the kind of its architecture.</summary>
 internal static class CheckpointCases

@@ -1,7 +1,8 @@
+using NotebookKit.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Models.Layers;
+namespace NotebookKit.Models.Adapting;
 
 /// <summary>What an adapter does to a layer.</summary>
 internal interface ILayerAdapter

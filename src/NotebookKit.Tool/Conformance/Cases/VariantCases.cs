@@ -2,7 +2,7 @@ using System.Text.Json;
 using NotebookKit.Models;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Tool.Conformance;
+namespace NotebookKit.Tool.Conformance.Cases;
 
 /// <summary>The same weights under other names or types: they must give the outputs of the checkpoint they came from, or, where weights were rounded, their own.</summary>
 internal static class VariantCases

@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using NotebookKit.Chat;
 
-namespace NotebookKit.Tool.Conformance;
+namespace NotebookKit.Tool.Conformance.Cases;
 
 /// <summary>Chat templates against texts, spans and errors of the reference: a folder with templates and goldens.jsonl, a case a line.</summary>
 internal static class ChatTemplateCases

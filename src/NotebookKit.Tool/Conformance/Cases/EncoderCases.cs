@@ -4,7 +4,7 @@ using NotebookKit.Models;
 using NotebookKit.Training;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Tool.Conformance;
+namespace NotebookKit.Tool.Conformance.Cases;
 
 /// <summary>Cases of encoders, and of classifiers on decoders: <c>batch</c>, <c>grad</c>, <c>single</c>, <c>hidden</c>, <c>train0…</c> and <c>trained</c>.</summary>
 internal sealed class EncoderCases(PretrainedModel folder, Golden golden)

@@ -1,9 +1,10 @@
+using NotebookKit.Pretraining;
 using System.Net;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 
-namespace NotebookKit.Pretraining;
+namespace NotebookKit.Pretraining.Corpora;
 
 /// <summary>Reads passages of prose out of the files that packages ship.</summary>
 internal static partial class PassageReader

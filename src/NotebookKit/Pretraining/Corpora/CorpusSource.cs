@@ -1,6 +1,7 @@
+using NotebookKit.Pretraining;
 using System.Text.Json.Serialization;
 
-namespace NotebookKit.Pretraining;
+namespace NotebookKit.Pretraining.Corpora;
 
 /// <summary>Where a part of a corpus comes from and how its text is read.</summary>
 /// <param name="Name">Short name, for the card.</param>

@@ -1,9 +1,10 @@
+using NotebookKit.Models.Layers;
 using NotebookKit.Checkpoints;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
-namespace NotebookKit.Models.Layers;
+namespace NotebookKit.Models.Adapting;
 
 /// <summary>A frozen matrix in int8 with a factor per output (Dettmers et al. 2022, https://arxiv.org/abs/2208.07339, weights alone): a quarter of the memory of fp32. Products are computed in the input's type from numbers that are made for them and thrown away.</summary>
 internal sealed class Int8Weights

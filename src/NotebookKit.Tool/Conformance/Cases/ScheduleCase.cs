@@ -1,7 +1,7 @@
 using System.Text.Json;
 using NotebookKit.Schedules;
 
-namespace NotebookKit.Tool.Conformance;
+namespace NotebookKit.Tool.Conformance.Cases;
 
 /// <summary>One learning-rate schedule: the rate of every step.</summary>
 internal static class ScheduleCase

@@ -1,3 +1,4 @@
+using NotebookKit.Pretraining;
 using NotebookKit.Runtime;
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
@@ -5,7 +6,7 @@ using System.Security.Cryptography;
 using System.Text;
 using NotebookKit.Text;
 
-namespace NotebookKit.Pretraining;
+namespace NotebookKit.Pretraining.Corpora;
 
 /// <summary>A corpus as token ids: passages cut into windows of at most a given length. Ids are kept in 16 bits.</summary>
 public sealed class TokenizedCorpus
