@@ -2,8 +2,11 @@ using NotebookKit.Data;
 using NotebookKit.Models;
 using NotebookKit.Models.Layers;
 using NotebookKit.Optimizers;
+using NotebookKit.Pipelines;
 using NotebookKit.Schedules;
+using NotebookKit.Text;
 using NotebookKit.Tracking;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace NotebookKit.Pretraining;
@@ -45,7 +48,7 @@ public sealed record FurtherPretrainingSettings
 
 /// <summary>
 /// Goes on with a pretrained encoder's own objective on texts of a domain, then of a task, before finetuning (Gururangan et al. 2020, https://arxiv.org/abs/2004.10964: domain-adaptive and task-adaptive pretraining).
-/// No labels are needed.
+/// No labels are needed. <see cref="Stages.ReadyPlans.DomainThenTask"/> makes it the first stages of a plan.
 /// </summary>
 public static class FurtherPretraining
 {
@@ -65,17 +68,60 @@ public static class FurtherPretraining
         settings.Validate();
         var random = Runtime.Seed.Everything(settings.Seed);
         Runtime.MatrixProducts.UseOneDnn();
-        using var model = PretrainedModel.Open(encoder.Folder).Load(new HeadSettings(ModelHead.MaskedLM), dropout: new DropoutMask(settings.Seed)) as EncoderModel
+        using var model = Load(encoder, settings);
+        var curve = Learn(model, encoder.Tokenizer, texts, settings, random, heldOut, progress, cancellation);
+        ModelFolder.Write(model, folder, from: encoder.Folder);
+        encoder.Tokenizer.Save(folder);
+        return (PretrainedEncoder.Open(folder), curve);
+    }
+
+    /// <summary>Goes on with a classifier's encoder in place, its masked-token head taken from the folder it came from; the classifier's own head stays as it is.</summary>
+    internal static IReadOnlyList<EpochRecord> Learn(TextClassifier classifier, PretrainedEncoder encoder, IReadOnlyList<string> texts, FurtherPretrainingSettings settings, IReadOnlyList<string>? heldOut,
+        IProgress<TrainingProgress>? progress, CancellationToken cancellation)
+    {
+        var random = Runtime.Seed.Everything(settings.Seed);
+        Runtime.MatrixProducts.UseOneDnn();
+        using var model = Load(encoder, settings);
+        using (var noGradient = no_grad())
+            foreach (var (from, to) in Shared(classifier, model)) to.copy_(from);
+        var curve = Learn(model, classifier.Tokenizer, texts, settings, random, heldOut, progress, cancellation);
+        using (var noGradient = no_grad())
+            foreach (var (from, to) in Shared(classifier, model)) from.copy_(to);
+        return curve;
+    }
+
+    /// <summary>Refuses a classifier whose encoder is not of the folder's shape, naming what differs.</summary>
+    internal static void Check(TextClassifier classifier, PretrainedEncoder encoder)
+    {
+        using var model = Load(encoder, new FurtherPretrainingSettings());
+        foreach (var (from, to) in Shared(classifier, model))
+            if (!from.shape.SequenceEqual(to.shape)) throw new ArgumentException($"the encoder in '{encoder.Folder}' has weights of another shape than the classifier's: ({string.Join(", ", to.shape)}) and ({string.Join(", ", from.shape)})");
+    }
+
+    private static EncoderModel Load(PretrainedEncoder encoder, FurtherPretrainingSettings settings) =>
+        PretrainedModel.Open(encoder.Folder).Load(new HeadSettings(ModelHead.MaskedLM), dropout: new DropoutMask(settings.Seed)) as EncoderModel
             ?? throw new ArgumentException($"'{encoder.Folder}' holds a {encoder.Config.ModelType} model; masked tokens need an encoder.", nameof(encoder));
+
+    /// <summary>Weights that a classifier and its encoder with a masked-token head have in common.</summary>
+    private static IEnumerable<(Parameter From, Parameter To)> Shared(TextClassifier classifier, EncoderModel model)
+    {
+        var own = classifier.Model.OwnParameters().ToDictionary(p => p.Name, p => p.Parameter, StringComparer.Ordinal);
+        foreach (var (name, to) in model.OwnParameters().Where(p => p.Name.StartsWith(model.BasePrefix, StringComparison.Ordinal)))
+            yield return own.TryGetValue(name, out var from) ? (from, to) : throw new ArgumentException($"the encoder in '{model.Config.Source}' has '{name}', which the classifier has not");
+    }
+
+    private static IReadOnlyList<EpochRecord> Learn(EncoderModel model, Tokenizer tokenizer, IReadOnlyList<string> texts, FurtherPretrainingSettings settings, Random random, IReadOnlyList<string>? heldOut,
+        IProgress<TrainingProgress>? progress, CancellationToken cancellation)
+    {
         var length = Math.Min(settings.MaximumLength, model.MaximumPositions);
-        int[][] Rows(IReadOnlyList<string> some) => [.. encoder.Tokenizer.EncodeAll(some, length).Where(r => r.Length > 2)];
+        int[][] Rows(IReadOnlyList<string> some) => [.. tokenizer.EncodeAll(some, length).Where(r => r.Length > 2)];
         var (rows, held) = (Rows(texts), heldOut is null ? null : Rows(heldOut));
         if (rows.Length < settings.BatchSize) throw new ArgumentException($"{rows.Length} texts hold a token; at least a batch of {settings.BatchSize} is needed.", nameof(texts));
         using var optimizer = new Optimizer(model.named_parameters(), new AdamWSettings { Beta2 = 0.98, Epsilon = 1e-6 });
         var total = (rows.Length + settings.BatchSize - 1) / settings.BatchSize * settings.Epochs;
         var schedule = new LinearSchedule((int)(settings.WarmupShare * total), total);
         var (clock, lengths) = (System.Diagnostics.Stopwatch.StartNew(), Array.ConvertAll(rows, r => r.Length));
-        MaskedBatch Masked(int[][] some, int[] window, Random draws) => MaskedBatch.Of([.. window.Select(i => some[i])], encoder.Tokenizer, settings.MaskedShare, draws);
+        MaskedBatch Masked(int[][] some, int[] window, Random draws) => MaskedBatch.Of([.. window.Select(i => some[i])], tokenizer, settings.MaskedShare, draws);
         double? Measured() => held is { Length: > 0 } ? MaskedBatch.HeldOutLoss(model, Array.ConvertAll(held, r => r.Length), 4096, (window, draws) => Masked(held, window, draws)) : null;
         var curve = new List<EpochRecord> { new(0, double.NaN, Measured(), null) };
         for (var epoch = 1; epoch <= settings.Epochs; epoch++)
@@ -95,8 +141,6 @@ public static class FurtherPretraining
             curve.Add(new(epoch, sum / count, Measured(), null));
         }
         model.eval();
-        ModelFolder.Write(model, folder, from: encoder.Folder);
-        encoder.Tokenizer.Save(folder);
-        return (PretrainedEncoder.Open(folder), curve);
+        return curve;
     }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using NotebookKit.Pretraining;
 using NotebookKit.Schedules;
 using NotebookKit.Training;
 
@@ -92,6 +93,19 @@ public static class ReadyPlans
             Settings = i > 1 ? Own(settings) : settings ?? new(),
         })]);
     }
+
+    /// <summary>The encoder goes on with its own objective on texts of the domain, then on those of the task, and is then finetuned (Gururangan et al. 2020, https://arxiv.org/abs/2004.10964). The data needs
+    /// <see cref="StageData.Encoder"/> and <see cref="StageData.DomainTexts"/>.</summary>
+    /// <param name="domain">How the domain's texts are learned; <c>null</c> is one epoch of them.</param>
+    /// <param name="task">How the task's are; <c>null</c> is the default.</param>
+    /// <param name="settings">Of the last stage.</param>
+    /// <param name="gate">Of the last stage.</param>
+    public static StagePlan DomainThenTask(FurtherPretrainingSettings? domain = null, FurtherPretrainingSettings? task = null, FinetuneSettings? settings = null, Gate? gate = null) => new("domain, then task, then labels",
+    [
+        new Stage { Name = "domain", Trains = TrainedPart.MaskedTokens(domain ?? new() { Epochs = 1 }, domain: true) },
+        new Stage { Name = "task", Trains = TrainedPart.MaskedTokens(task) },
+        .. HeadThenAll(settings, gate).Stages,
+    ]);
 
     private static double Share(Pacing pacing, double done, int left) => pacing switch
     {

@@ -1,5 +1,6 @@
 using NotebookKit.ContinualLearning;
 using NotebookKit.Data;
+using NotebookKit.Models;
 using NotebookKit.Training;
 
 namespace NotebookKit.Stages;
@@ -47,4 +48,10 @@ public sealed record StageData(TextDataset Train, TextDataset Validation)
 
     /// <summary>Examples that forgetting is judged by; <c>null</c> does not judge it.</summary>
     public TextDataset? OldValidation { get; init; }
+
+    /// <summary>Texts of the domain without labels, for stages that learn masked tokens of them; <c>null</c> is none.</summary>
+    public IReadOnlyList<string>? DomainTexts { get; init; }
+
+    /// <summary>Where the classifier's encoder came from: its masked-token head is what such stages begin with; <c>null</c> allows none of them.</summary>
+    public PretrainedEncoder? Encoder { get; init; }
 }

@@ -20,7 +20,7 @@ internal sealed class StageFolder
         _folder = folder;
         Directory.CreateDirectory(folder);
         string Text(TextDataset? part) => part is null ? "" : string.Join('\n', part.Select(e => $"{e.Label}\t{e.Kind}\t{e.Text}"));
-        var identity = TensorHash.Of(classifier.Model.Held().Select(p => KeyValuePair.Create(p.Name, p.Value)), string.Join("\n\n", plan.ToJson(), Text(data.Train), Text(data.Validation), Text(data.Old), Text(data.OldValidation)));
+        var identity = TensorHash.Of(classifier.Model.Held().Select(p => KeyValuePair.Create(p.Name, p.Value)), string.Join("\n\n", plan.ToJson(), Text(data.Train), Text(data.Validation), Text(data.Old), Text(data.OldValidation), string.Join('\n', data.DomainTexts ?? [])));
         var (planFile, identityFile) = (Path.Combine(folder, "plan.json"), Path.Combine(folder, "identity.txt"));
         if (File.Exists(identityFile) && File.ReadAllText(identityFile) != identity)
             throw new InvalidOperationException($"'{Path.GetFullPath(folder)}' holds the stages of another run: {(File.Exists(planFile) && File.ReadAllText(planFile) != plan.ToJson() ? "its plan.json is another plan" : "data or first weights differ")}. Give this run a folder of its own, or delete that one.");

@@ -19,7 +19,7 @@ public sealed record StageMeasure(double Accuracy, double MacroF1, double? OldAc
 /// <param name="Examples">New examples learned from.</param>
 /// <param name="Replayed">Old examples among them.</param>
 /// <param name="Trainable">Numbers that were trained.</param>
-/// <param name="Epochs">A record per epoch.</param>
+/// <param name="Epochs">A record per epoch; of a stage of masked tokens, their loss.</param>
 /// <param name="Before">Figures of the model that the stage began with.</param>
 /// <param name="After">Figures of what the stage made of it, taken over or not.</param>
 /// <param name="Decision">What the gate decided, or <c>null</c> without one.</param>

@@ -4,6 +4,7 @@ using NotebookKit.Adapters;
 using NotebookKit.Data;
 using NotebookKit.Display;
 using NotebookKit.Pipelines;
+using NotebookKit.Pretraining;
 using NotebookKit.Training;
 
 namespace NotebookKit.Stages;
@@ -67,6 +68,7 @@ public sealed record StagePlan(string Name, IReadOnlyList<Stage> Stages) : IShow
         }
         if (before is { Trains: { Kind: TrainedKind.Adapter, Adapter: PromptSettings or PrefixSettings or BottleneckSettings } } && stage.Trains != before.Trains)
             throw Wrong($"Trains is {stage.Trains}, and the {before.Trains} of stage '{before.Name}' cannot be merged into the weights first. Go on with the same adapter, or use LoRA there.");
+        if (stage.Trains.Kind == TrainedKind.Pretraining) CheckPretraining(stage, classifier, data, Wrong);
         stage.Data.Check(data.Train, stage.Name);
         if (stage.Replay is { } replay)
         {
@@ -74,6 +76,19 @@ public sealed record StagePlan(string Name, IReadOnlyList<Stage> Stages) : IShow
             if (data.Old is null && before is null) throw Wrong("Replay asks for old examples, and there are none: StageData.Old is null, and no stage comes before.");
         }
         stage.Gate?.Check(data, stage.Name);
+    }
+
+    private static void CheckPretraining(Stage stage, TextClassifier classifier, StageData data, Func<string, Exception?, ArgumentException> wrong)
+    {
+        if (stage.Trains.Pretraining is not { } settings) throw wrong("Trains.Pretraining is null; a stage that learns masked tokens needs its settings.", null);
+        try { settings.Validate(); }
+        catch (ArgumentException e) { throw wrong($"Trains.Pretraining: {e.Message}", e); }
+        if (data.Encoder is not { } encoder) throw wrong("masked tokens need the encoder's own head: set StageData.Encoder to what the classifier was made from.", null);
+        try { FurtherPretraining.Check(classifier, encoder); }
+        catch (ArgumentException e) { throw wrong($"StageData.Encoder: {e.Message}.", e); }
+        if (stage.Trains.OnDomain && (data.DomainTexts?.Count ?? 0) < settings.BatchSize) throw wrong($"StageData.DomainTexts has {data.DomainTexts?.Count ?? 0} texts; Trains asks for them, at least a batch of {settings.BatchSize}.", null);
+        if (stage.Gate is not null) throw wrong("Gate judges labels, which this stage does not learn: give the gate to the stage after it.", null);
+        if (stage.Replay is not null) throw wrong("Replay brings labelled examples, which this stage does not learn: leave it null.", null);
     }
 
     /// <inheritdoc/>
@@ -85,9 +100,10 @@ public sealed record StagePlan(string Name, IReadOnlyList<Stage> Stages) : IShow
     private Table Table => new(["stage", "data", "replay", "trains", "rates", "epochs", "gate"],
         [.. Stages.Select(s => (IReadOnlyList<string>)[s.Name, s.Data.ToString(), s.Replay is { } r ? string.Create(CultureInfo.InvariantCulture, $"{100 * r.Share:0.#} % of the old") : "–", s.Trains.ToString(), Rates(s), Epochs(s), s.Gate?.ToString() ?? "–"])], Name);
 
-    private static string Epochs(Stage stage) => stage.Trains.Kind == TrainedKind.Probe ? "–" : stage.Settings.Epochs.ToString(CultureInfo.InvariantCulture);
+    private static string Epochs(Stage stage) => stage.Trains.Kind == TrainedKind.Probe ? "–" : (stage.Trains.Pretraining?.Epochs ?? stage.Settings.Epochs).ToString(CultureInfo.InvariantCulture);
 
     private static string Rates(Stage stage) => stage.Trains.Kind == TrainedKind.Probe ? "–"
+        : stage.Trains.Pretraining is { } pretraining ? string.Create(CultureInfo.InvariantCulture, $"{pretraining.LearningRate:0.#e+0} Linear")
         : string.Create(CultureInfo.InvariantCulture, $"{stage.Settings.LearningRate:0.#e+0} {stage.Settings.Schedule}")
         + (stage.Settings.RateFactors is { } factors ? $", times {string.Join(" ", factors.Select(f => f.ToString("0.###", CultureInfo.InvariantCulture)))} from the embeddings up" : stage.Settings.LayerDecay < 1 ? string.Create(CultureInfo.InvariantCulture, $", {stage.Settings.LayerDecay:0.###} per layer down") : "");
 }

@@ -2,13 +2,14 @@ using NotebookKit.Adapters;
 using NotebookKit.ContinualLearning;
 using NotebookKit.Data;
 using NotebookKit.Pipelines;
+using NotebookKit.Pretraining;
 using NotebookKit.Tracking;
 using NotebookKit.Training;
 
 namespace NotebookKit.Stages;
 
 /// <summary>
-/// Runs a plan: each stage on its slice, its gate after it, the model put back where the gate says no. With a folder a plan that was ended, at any moment, goes on in the middle of the stage it was in.
+/// Runs a plan: each stage on its slice, its gate after it, the model put back where the gate says no. With a folder a plan that was ended, at any moment, goes on in the middle of the stage it was in (a stage of masked tokens begins again, and ends as it would have).
 /// </summary>
 /// <param name="plan">The plan.</param>
 /// <param name="folder">Where weights, outcomes and checkpoints are kept; <c>null</c> keeps nothing.</param>
@@ -70,16 +71,18 @@ internal sealed class StageRun(StagePlan plan, TextClassifier classifier, StageD
             using var weights = ModelWeights.Of(classifier);
             var settings = Settings(stage) with { Checkpoints = stage.Trains.Kind == TrainedKind.Probe ? null : folder?.CheckpointsOf(number) };
             var trainable = Trainable(stage);
-            var history = new Finetuner(settings).Run(classifier, train, data.Validation, progress, cancellation);
+            var epochs = stage.Trains.Pretraining is { } pretraining
+                ? [.. FurtherPretraining.Learn(classifier, data.Encoder!, stage.Trains.OnDomain ? data.DomainTexts! : train.Texts, pretraining, data.Validation.Texts, progress, cancellation).Skip(1)]
+                : new Finetuner(settings).Run(classifier, train, data.Validation, progress, cancellation).Epochs;
             var after = Answer();
             var labels = data.Validation.LabelIds();
             var old = data.OldValidation is null ? default((int[], int[], int[])?) : (data.OldValidation.LabelIds(), before.Old!, after.Old!);
             var decision = stage.Gate?.Decide(labels, before.New, after.New, old, classifier.Labels.Count);
-            var outcome = new StageOutcome(number, stage.Name, slice.Count, replayed, trainable, history.Epochs, Measure(before), Measure(after), decision);
+            var outcome = new StageOutcome(number, stage.Name, stage.Trains.OnDomain ? data.DomainTexts!.Count : slice.Count, replayed, trainable, epochs, Measure(before), Measure(after), decision);
             if (outcome.Promoted)
             {
                 _now = after;
-                _learned.AddRange(slice);
+                if (stage.Trains.Kind != TrainedKind.Pretraining) _learned.AddRange(slice);
             }
             else
             {
@@ -129,6 +132,7 @@ internal sealed class StageRun(StagePlan plan, TextClassifier classifier, StageD
 
     private long Trainable(Stage stage) => stage.Trains.Kind == TrainedKind.Probe
         ? classifier.Model.Classifier.weight.numel() + (classifier.Model.Classifier.bias?.numel() ?? 0)
+        : stage.Trains.Kind == TrainedKind.Pretraining ? classifier.Model.OwnParameters().Where(p => p.Name.StartsWith(classifier.Model.BasePrefix, StringComparison.Ordinal)).Sum(p => p.Parameter.numel())
         : classifier.Model.named_parameters().Where(p => p.parameter.requires_grad && !LayerRates.IsFrozen(p.name, Settings(stage).FrozenLayers)).Sum(p => p.parameter.numel());
 
     private (TextDataset Train, int Replayed) WithOld(Stage stage, TextDataset slice)
@@ -164,7 +168,7 @@ internal sealed class StageRun(StagePlan plan, TextClassifier classifier, StageD
                 var slice = stage.Data.Of(data.Train, classifier);
                 Prepare(stage);
                 folder.Restore(outcome.Number, classifier);
-                _learned.AddRange(slice);
+                if (stage.Trains.Kind != TrainedKind.Pretraining) _learned.AddRange(slice);
             }
             _outcomes.Add(outcome);
             progress?.Report(new StageEnded(stage.Name, outcome.Number, plan.Stages.Count, outcome.Promoted, "done before: " + (outcome.Decision?.Reason ?? "taken")));

@@ -1,4 +1,5 @@
 using NotebookKit.Adapters;
+using NotebookKit.Pretraining;
 
 namespace NotebookKit.Stages;
 
@@ -13,6 +14,8 @@ public enum TrainedKind
     TopLayers,
     /// <summary>An adapter beside the frozen model.</summary>
     Adapter,
+    /// <summary>The encoder on its own objective, masked tokens, without labels.</summary>
+    Pretraining,
 }
 
 /// <summary>What a stage trains.</summary>
@@ -34,6 +37,11 @@ public sealed record TrainedPart
     /// <summary>An adapter, which becomes a part of the weights before a later stage trains something else.</summary>
     public static TrainedPart With(AdapterSettings adapter) => new() { Kind = TrainedKind.Adapter, Adapter = adapter };
 
+    /// <summary>The encoder on its own objective, masked tokens, before labels are learned (Gururangan et al. 2020, https://arxiv.org/abs/2004.10964).</summary>
+    /// <param name="settings">How; <c>null</c> is the default.</param>
+    /// <param name="domain">Whether the texts are those of <see cref="StageData.DomainTexts"/>; else they are the stage's slice.</param>
+    public static TrainedPart MaskedTokens(FurtherPretrainingSettings? settings = null, bool domain = false) => new() { Kind = TrainedKind.Pretraining, Pretraining = settings ?? new(), OnDomain = domain };
+
     /// <summary>Which.</summary>
     public TrainedKind Kind { get; init; }
 
@@ -43,9 +51,15 @@ public sealed record TrainedPart
     /// <summary>The adapter, for <see cref="TrainedKind.Adapter"/>.</summary>
     public AdapterSettings? Adapter { get; init; }
 
+    /// <summary>How masked tokens are learned, for <see cref="TrainedKind.Pretraining"/>.</summary>
+    public FurtherPretrainingSettings? Pretraining { get; init; }
+
+    /// <summary>Whether the texts are those of the domain, for <see cref="TrainedKind.Pretraining"/>.</summary>
+    public bool OnDomain { get; init; }
+
     /// <inheritdoc/>
     public override string ToString() => Kind switch
     {
-        TrainedKind.All => "all", TrainedKind.Probe => "head (regression)", TrainedKind.TopLayers => Layers == 0 ? "head" : $"head and top {Layers} layer{(Layers == 1 ? "" : "s")}", _ => $"adapter: {Adapter?.Method}",
+        TrainedKind.All => "all", TrainedKind.Probe => "head (regression)", TrainedKind.TopLayers => Layers == 0 ? "head" : $"head and top {Layers} layer{(Layers == 1 ? "" : "s")}", TrainedKind.Pretraining => OnDomain ? "encoder, masked tokens of the domain" : "encoder, masked tokens", _ => $"adapter: {Adapter?.Method}",
     };
 }
