@@ -88,14 +88,9 @@ public sealed record ContinualResult(IReadOnlyList<string> Methods, IReadOnlyLis
     public string ToText() => Table.ToText();
 
     private Table Table => new(["method", "average accuracy", "on earlier tasks", "the same among their own classes", "on the last", "backward transfer"], [.. Methods.Select(m => (IReadOnlyList<string>)
-        [m, Share(m, x => x.AverageAccuracy), Share(m, x => x.EarlierAccuracy), Runs.All(r => r.Matrix.WithinTasks is not null) ? Share(m, x => x.WithinTasks!.EarlierAccuracy) : "", Share(m, x => x[x.Tasks.Count - 1, x.Tasks.Count - 1]), Points(m)])],
+        [m, Share(m, x => x.AverageAccuracy), Share(m, x => x.EarlierAccuracy),
+            Runs.All(r => r.Matrix.WithinTasks is not null) ? Share(m, x => x.WithinTasks!.EarlierAccuracy) : "", Share(m, x => x[x.Tasks.Count - 1, x.Tasks.Count - 1]), Intervals.OfMean(Values(m, x => x.BackwardTransfer)).AsPoints()])],
         $"{Runs[0].Matrix.Tasks.Count} tasks, mean over {Runs.Max(r => r.Seed) + 1} seeds with 95 % interval");
 
     private string Share(string method, Func<TaskMatrix, double> figure) => Intervals.OfMean(Values(method, figure)).AsPercent();
-
-    private string Points(string method)
-    {
-        var interval = Intervals.OfMean(Values(method, m => m.BackwardTransfer));
-        return string.Create(CultureInfo.InvariantCulture, $"{100 * interval.Estimate:F1} [{100 * interval.Lower:F1}, {100 * interval.Upper:F1}]");
-    }
 }

@@ -14,6 +14,9 @@ public sealed record Interval(double Estimate, double Lower, double Upper, doubl
     /// <summary>Whether the interval lies above 0 or below 0 as a whole.</summary>
     public bool ExcludesZero => Lower > 0 || Upper < 0;
 
+    /// <summary>A difference of shares, such as <c>1.3 points [0.6, 1.9]</c>.</summary>
+    public string AsPoints() => string.Create(CultureInfo.InvariantCulture, $"{Estimate * 100:F1} points [{Lower * 100:F1}, {Upper * 100:F1}]");
+
     /// <summary>Such as <c>81.2 % [79.0, 83.1]</c>.</summary>
     public string AsPercent() => string.Create(CultureInfo.InvariantCulture, $"{Estimate * 100:F1} % [{Lower * 100:F1}, {Upper * 100:F1}]");
 
