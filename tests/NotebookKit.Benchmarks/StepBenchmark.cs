@@ -42,6 +42,8 @@ internal static class StepBenchmark
             var best = Best(rounds, all, whole, dropout, mkl, optimizer);
             foreach (var (name, time) in new[] { "last layer at the first token alone", "dropout masks in vectors", "fp32 products by oneDNN", "AdamW in one pass" }.Zip(best.Skip(1)))
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{type,-8} without {name,-36} {time / best[0]:F2}x"));
+            foreach (var (name, time) in Unfused(shape, type, rounds))
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{type,-8} {name,-44} {100 * time / best[0]:F1} % of the step: the most that a kernel of our own could bring"));
         }
         foreach (var type in new[] { ScalarType.Float32, ScalarType.BFloat16 })
             foreach (var (batch, heads, length) in new[] { (16, 4, 64), (32, 4, 128), (4, 8, 512) })
@@ -52,6 +54,28 @@ internal static class StepBenchmark
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{type,-8} attention there and back, {batch} × {heads} heads × {length}: two products and a softmax {best[0]:F2} ms, libtorch's fused attention {best[1]:F2} ms ({best[1] / best[0]:F2}x)"));
             }
         return 0;
+    }
+
+    /// <summary>Milliseconds a step that operations take which stay libtorch's, there and back.</summary>
+    private static IEnumerable<(string Name, double Milliseconds)> Unfused(StepShape shape, ScalarType type, int rounds)
+    {
+        var (rows, width) = (shape.Batch * shape.Length, shape.Width);
+        Tensor Fresh(params long[] size) => randn(size).to(type).requires_grad_(true);
+        var (wide, narrow, table, weight, bias) = (Fresh(rows, 4 * width), Fresh(rows, width), Fresh(shape.Vocabulary, width), Fresh(width), Fresh(width));
+        var (wideGradient, gradient, ids) = (wide.detach().clone(), narrow.detach().clone(), randint(0, shape.Vocabulary, [rows], dtype: ScalarType.Int64));
+        Contender Of(Action operation) => new(() => MatrixProducts.UseOneDnn(), () =>
+        {
+            using var scope = NewDisposeScope();
+            operation();
+            foreach (var one in new[] { wide, narrow, table, weight, bias }) one.grad = null;
+        });
+        var best = Best(2 * rounds,
+            Of(() => F.gelu(wide).backward([wideGradient])),
+            Of(() => F.layer_norm(narrow, [width], weight, bias, 1e-12).backward([gradient])),
+            Of(() => gradient.sum(0)), Of(() => wideGradient.sum(0)),
+            Of(() => table.index_select(0, ids).backward([gradient])));
+        foreach (var one in new[] { wide, narrow, table, weight, bias, wideGradient, gradient, ids }) one.Dispose();
+        return [("GELU", shape.Layers * best[0]), ("layer norms", (2 * shape.Layers + 1) * best[1]), ("gradients of biases", shape.Layers * (5 * best[2] + best[3])), ("the gradient of the word table", best[4])];
     }
 
     private static Contender Attend(ScalarType type, int batch, int heads, int length, Func<Tensor, Tensor, Tensor, Tensor> attend)
