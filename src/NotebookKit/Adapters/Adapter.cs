@@ -80,7 +80,7 @@ public sealed class Adapter : IModelAdapter, IShown
 
     IReadOnlyList<(string Name, Parameter Parameter)> IModelAdapter.Added => Added;
 
-    int IModelAdapter.PromptTokens => Settings is PromptSettings ? (int)Vectors!.size(0) : 0;
+    int IModelAdapter.PromptTokens => Settings is PromptSettings prompt ? prompt.Tokens : 0;
 
     int IModelAdapter.PrefixTokens => Settings is PrefixSettings ? (int)Vectors!.size(0) : 0;
 

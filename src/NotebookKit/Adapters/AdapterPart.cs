@@ -168,8 +168,8 @@ internal sealed class BottleneckPart : AdapterPart
     public override (Tensor Weight, Tensor? Bias)? Merged(Tensor weight, Tensor? bias) => null;
 }
 
-/// <summary>Vectors for the places of a prompt, whose ids are -1, -2, …</summary>
-internal sealed class PromptPart(string path, IAdaptable layer, Parameter vectors) : AdapterPart(path, layer)
+/// <summary>Vectors for the places of a prompt, whose ids are -1, -2, …, times a factor that undoes the model's own on what its table gives.</summary>
+internal sealed class PromptPart(string path, IAdaptable layer, Parameter vectors, double factor) : AdapterPart(path, layer)
 {
     public override IEnumerable<(string Name, Parameter Parameter)> Parameters => [];                                // the adapter's own
 
@@ -177,7 +177,8 @@ internal sealed class PromptPart(string path, IAdaptable layer, Parameter vector
     {
         var y = layer(x.clamp_min(0));                                                                              // (…, D)
         var places = (-1 - x).clamp(0, vectors.size(0) - 1).reshape(-1);
-        return where((x < 0).unsqueeze(-1), vectors.index_select(0, places).view(y.shape).to(y.dtype), y);
+        var prompt = vectors.index_select(0, places).view(y.shape).to(y.dtype);
+        return where((x < 0).unsqueeze(-1), factor == 1 ? prompt : prompt * factor, y);
     }
 
     public override (Tensor Weight, Tensor? Bias)? Merged(Tensor weight, Tensor? bias) => null;

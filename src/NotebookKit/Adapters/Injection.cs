@@ -125,16 +125,19 @@ internal sealed class Injection : IDisposable
     private void Prompt(PromptSettings settings, Generator random)
     {
         Unwanted(settings);
-        if (_model is EncoderDecoderModel || _model.Config.ModelType is "gemma3_text") throw new ArgumentException($"PromptSettings is for encoders and decoders; a {_model.Config.ModelType} model takes LoraSettings.", nameof(settings));
-        var table = _layers.FirstOrDefault(l => l.Layer.Kind == LayerKind.Table && l.Path.Split('.')[^1] is "word_embeddings" or "wte" or "embed_tokens" or "embed_in" or "tok_embeddings");
+        if (_model.Config.ModelType is "gemma3_text" or "marian") throw new ArgumentException($"PromptSettings: a {_model.Config.ModelType} model multiplies what its table gives, and the reference leaves open whether a prompt's vectors are, too; it takes LoraSettings.", nameof(settings));
+        var table = _layers.FirstOrDefault(l => l.Layer.Kind == LayerKind.Table && l.Path.Split('.')[^1] is "word_embeddings" or "wte" or "embed_tokens" or "embed_in" or "tok_embeddings" or "shared");
         if (table.Layer is null) throw new ArgumentException($"PromptSettings: a {_model.Config.ModelType} model has no token table that is known by name.", nameof(settings));
         if (settings.Tokens >= _model.MaximumPositions) throw new ArgumentOutOfRangeException(nameof(settings), settings.Tokens, $"PromptSettings.Tokens leaves no place for a text: the model has {_model.MaximumPositions} positions.");
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
         var weight = table.Layer.Weight;
         var drawn = randint(0, weight.size(0), [settings.Tokens], dtype: ScalarType.Int64, generator: random);
-        Vectors = new Parameter(weight.index_select(0, drawn).to(ScalarType.Float32).MoveToOuterDisposeScope());
-        Parts = [new PromptPart(table.Path, table.Layer, Vectors)];
+        var vectors = weight.index_select(0, drawn).to(ScalarType.Float32);
+        if (_model is EncoderDecoderModel) vectors = cat([vectors, vectors]);  // the reference holds as many again for the answer's side, and reads them nowhere
+        Vectors = new Parameter(vectors.MoveToOuterDisposeScope());
+        var scaled = _model is EncoderDecoderModel && _model.Config.Flag("scale_embedding", false);
+        Parts = [new PromptPart(table.Path, table.Layer, Vectors, scaled ? 1 / Math.Sqrt(weight.size(1)) : 1)];
     }
 
     private void MakePrefix(PrefixSettings settings, Generator random)
@@ -154,7 +157,7 @@ internal sealed class Injection : IDisposable
     /// <summary>Layers, heads of keys, and width of one.</summary>
     internal static (int Layers, int Groups, int Width) Heads(ConfigJson config)
     {
-        var (layers, heads, width) = (config.Int(["num_hidden_layers", "n_layer", "n_layers"], 12), config.Int(["num_attention_heads", "n_head", "n_heads"], 12), config.Int(["hidden_size", "n_embd", "dim"], 768));
+        var (layers, heads, width) = (config.Int(["num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers"], 12), config.Int(["num_attention_heads", "n_head", "n_heads", "num_heads", "encoder_attention_heads"], 12), config.Int(["hidden_size", "n_embd", "dim", "d_model"], 768));
         return (layers, config.Int("num_key_value_heads", heads), config.Int("head_dim", width / heads));
     }
 

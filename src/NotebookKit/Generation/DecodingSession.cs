@@ -140,6 +140,12 @@ internal sealed class EncoderDecoderSession : DecodingSession
         var batch = Data.Batch.Pad(sources, model.PadId);
         var mask = batch.RowLengths.All(l => l == batch.Length) ? null : tensor([.. batch.RowLengths.SelectMany(l => Enumerable.Range(0, batch.Length).Select(t => t < l))], [sources.Length, batch.Length]);
         _source = Source(tensor(batch.Ids, [sources.Length, batch.Length], dtype: ScalarType.Int64), mask);
+        if (model.WithPrompt(_source) is var whole && !ReferenceEquals(whole, _source))
+        {
+            _source.Dispose();
+            whole.Detach();
+            _source = whole;
+        }
         Replace(ref _memory, model.Encode(_source));
         _ids = Column(Enumerable.Repeat(model.StartId, sources.Length).ToArray()).DetachFromDisposeScope();
     }

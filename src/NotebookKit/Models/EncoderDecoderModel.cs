@@ -36,13 +36,20 @@ public abstract class EncoderDecoderModel : LanguageModel
     /// <summary>Logits (B, T, V) of target ids (B, T), each place seeing the source and the target before it.</summary>
     public Tensor forward(EncoderInputs source, Tensor target)
     {
-        var inputs = new DecoderInputs(target, attentionType: DataType);
-        try { return Logits(Decode(inputs, Encode(source), source)); }
+        var (inputs, whole) = (new DecoderInputs(target, attentionType: DataType), WithPrompt(source));
+        try { return Logits(Decode(inputs, Encode(whole), whole)); }
         finally
         {
-            if (!RecomputesLayers) inputs.Dispose();                          // else the backward pass reads them once more; they go with the caller's scope
+            if (!RecomputesLayers)                                            // else the backward pass reads them once more; they go with the caller's scope
+            {
+                inputs.Dispose();
+                if (!ReferenceEquals(whole, source)) whole.Dispose();
+            }
         }
     }
+
+    /// <summary>The source after an adapter's prompt, or as it is.</summary>
+    internal EncoderInputs WithPrompt(EncoderInputs source) => AdapterTokens == 0 ? source : source.After(Adapter!);
 
     /// <summary>The decoder's input for labels (B, T): shifted right, the start token in front, -100 as padding.</summary>
     public virtual Tensor ShiftRight(Tensor labels)

@@ -238,10 +238,38 @@ public sealed class AdapterTests
         }
     }
 
+    /// <summary>Expected: PEFT's definition, by hand. The prompt's vectors, as they are, stand before the source's in the encoder alone; the decoder sees them in what the encoder gives.</summary>
+    [Theory]
+    [InlineData("t5-v1.0")]
+    [InlineData("bart")]
+    [InlineData("mbart")]
+    public void A_prompt_stands_before_the_source_of_an_encoder_decoder(string name)
+    {
+        using var scope = NewDisposeScope();
+        using var model = (EncoderDecoderModel)Open(name);
+        var (ids, target) = (tensor(new long[] { 5, 17, 42, 9 }).unsqueeze(0), tensor(new long[] { 2, 8, 3 }).unsqueeze(0));
+        using var adapter = Adapter.Add(model, new PromptSettings { Tokens = 2 }, seed: 4);
+        var table = model.OwnParameters().First(p => p.Name.EndsWith("shared.weight", StringComparison.Ordinal)).Parameter;
+        Tensor with;
+        using (no_grad())
+        {
+            // The vectors are those of tokens 30 and 31, times what the model multiplies its tokens by: then the prompt is these tokens.
+            var scale = model.Config.Flag("scale_embedding", false) ? Math.Sqrt(table.size(1)) : 1;
+            adapter.Parameters().Single().Parameter.narrow(0, 0, 2).copy_(table.narrow(0, 30, 2) * scale);
+            with = model.forward(new EncoderInputs(ids), target);
+        }
+        Assert.Equal(4, adapter.Parameters().Single().Parameter.size(0));
+        var written = SequenceGenerator.Run(model, [[5, 17, 42, 9], [8, 3]], new GenerationSettings { MaximumNewTokens = 6 }).Select(s => s.Ids).ToArray();
+        adapter.Deactivate();
+        using var noGradient = no_grad();
+        Near(model.forward(new EncoderInputs(tensor(new long[] { 30, 31, 5, 17, 42, 9 }).unsqueeze(0)), target).reshape(-1).data<float>().ToArray(), with.reshape(-1).data<float>().ToArray(), 1e-5, adapter.Settings);
+        Assert.Equal(SequenceGenerator.Run(model, [[30, 31, 5, 17, 42, 9], [30, 31, 8, 3]], new GenerationSettings { MaximumNewTokens = 6 }).Select(s => s.Ids), written);
+    }
+
     private static bool Suits(AdapterSettings settings, PretrainedModel model) => settings switch
     {
         BitFitSettings => model.Config.ModelType is not ("llama" or "mistral" or "qwen3" or "smollm3" or "phi3" or "gemma3_text" or "modernbert" or "t5"),
-        PromptSettings => model.Config.ModelType is not ("gemma3_text" or "t5" or "bart" or "mbart" or "marian"),
+        PromptSettings => model.Config.ModelType is not ("gemma3_text" or "marian"),
         PrefixSettings => model.Config.ModelType is "bert" or "roberta" or "xlm-roberta" or "electra" or "gpt2" or "llama" or "mistral" or "qwen2" or "qwen3" or "phi3" or "gpt_neox",
         _ => true,
     };
