@@ -112,7 +112,7 @@ public sealed class DecodingEngineTests
                         var partials = new float*[parts];
                         for (var part = 0; part < parts; part++) partials[part] = own + (long)part * rows * to;
                         for (var part = 0; part < parts; part++) matrix.Multiply(px, rows, py, to + 3, partials[part], part, parts);
-                        if (matrix.NeedsGathering(rows))
+                        if (matrix.NeedsGathering)
                             for (var part = 0; part < parts; part++) matrix.Gather(partials, rows, py, to + 3, part, parts);
                         for (var row = 0; row < rows; row++)
                             for (var o = 0; o < to; o++)

@@ -21,6 +21,9 @@ internal sealed unsafe class DecodingEngine : IDisposable
     /// <summary>Most tokens of a pass.</summary>
     public const int MostRows = 16;
 
+    /// <summary>x σ(2u) with u = √(2/π) (x + 0.044715 x³) is the tanh approximation of GELU (Hendrycks &amp; Gimpel 2016).</summary>
+    private const float GeluLinear = 1.5957691216f, GeluCubic = GeluLinear * 0.044715f;
+
     private static readonly HashSet<string> Activations = ["silu", "swish", "relu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_accurate"];
     private readonly DecoderPlan _plan;
     private readonly (WeightMatrix[] In, WeightMatrix Out, WeightMatrix[] Up, WeightMatrix Down)[] _layers;
@@ -31,7 +34,7 @@ internal sealed unsafe class DecodingEngine : IDisposable
     private readonly float* _x, _normed, _projected, _read, _up, _inner, _residual, _cos, _sin, _logits;
     private readonly float*[] _partials;
     private readonly nint[] _scores;
-    private readonly Action<int> _multiply, _gather, _attend, _activate;
+    private readonly Action<int> _multiply, _gather, _remember, _attend, _activate;
     private TokenPlace[] _tokens = [];
     private int _rows, _layer;
     private (WeightMatrix Matrix, nint Y)[] _jobs = [];
@@ -58,11 +61,11 @@ internal sealed unsafe class DecodingEngine : IDisposable
         _sin = Room(Math.Max(1, plan.Rope?.Width ?? 1));
         _inner = Room(plan.Inner);
         _logits = Room(_head.To);
-        var widest = _matrices.Where(m => m.NeedsGathering(1)).Select(m => m.To).DefaultIfEmpty(1).Max();
+        var widest = _matrices.Where(m => m.NeedsGathering).Select(m => m.To).DefaultIfEmpty(1).Max();
         _partials = new float*[_team.Parts];
         for (var part = 0; part < _team.Parts; part++) _partials[part] = Room(widest);
         _scores = new nint[_team.Parts];
-        (_multiply, _gather, _attend, _activate) = (Multiply, Gather, Attend, Activate);
+        (_multiply, _gather, _remember, _attend, _activate) = (Multiply, Gather, Remember, Attend, Activate);
     }
 
     /// <summary>Bytes of weights that a token reads.</summary>
@@ -78,7 +81,7 @@ internal sealed unsafe class DecodingEngine : IDisposable
     }
 
     /// <summary>Memory for one more sequence.</summary>
-    public TokenMemory NewMemory() => new(_plan.Layers.Count, _pairs);
+    public TokenMemory NewMemory() => new(_plan.Layers.Count, _plan.Groups, _plan.HeadWidth);
 
     /// <summary>Reads tokens, each after those its sequence holds and before its later ones here.</summary>
     /// <param name="tokens">At most <see cref="MostRows"/>.</param>
@@ -92,7 +95,7 @@ internal sealed unsafe class DecodingEngine : IDisposable
             var (plan, matrices) = (_plan.Layers[_layer], _layers[_layer]);
             Norm(plan.AttentionNorm, _x, _normed);
             Product(_normed, _projected, _queries + 2 * _pairs, matrices.In);
-            Remember(plan);
+            _team.Run(_remember);
             _team.Run(_attend);
             Product(_read, _residual, _width, matrices.Out);
             Add();
@@ -164,7 +167,7 @@ internal sealed unsafe class DecodingEngine : IDisposable
     {
         var jobs = new (WeightMatrix, nint)[matrices.Length];
         for (var (i, at) = (0, 0); i < matrices.Length; at += matrices[i++].To) jobs[i] = (matrices[i], (nint)(y + at));
-        if (matrices[0].NeedsGathering(_rows))
+        if (matrices[0].NeedsGathering)
             foreach (var job in jobs) Run(x, stride, [job]);                  // partial sums have room for one product
         else Run(x, stride, jobs);
     }
@@ -174,7 +177,7 @@ internal sealed unsafe class DecodingEngine : IDisposable
         _jobInput = x;
         (_jobStride, _jobs) = (stride, jobs);
         _team.Run(_multiply);
-        if (jobs[0].Matrix.NeedsGathering(_rows)) _team.Run(_gather);
+        if (jobs[0].Matrix.NeedsGathering) _team.Run(_gather);
     }
 
     private void Multiply(int part)
@@ -187,18 +190,19 @@ internal sealed unsafe class DecodingEngine : IDisposable
         foreach (var (matrix, y) in _jobs) matrix.Gather(_partials, _rows, (float*)y, _jobStride, part, _team.Parts);
     }
 
-    /// <summary>Norms and turns queries and keys, and writes keys and values down.</summary>
-    private void Remember(LayerPlan plan)
+    /// <summary>Norms and turns a part of all rows' queries and keys, and writes keys and values down.</summary>
+    private void Remember(int part)
     {
-        var (d, stride) = (_plan.HeadWidth, _queries + 2 * _pairs);
-        for (var row = 0; row < _rows; row++)
+        var (plan, d, perGroup, all) = (_plan.Layers[_layer], _plan.HeadWidth, _plan.Heads / _plan.Groups, _rows * _plan.Groups);
+        for (var task = (int)((long)all * part / _team.Parts); task < (int)((long)all * (part + 1) / _team.Parts); task++)
         {
-            float* q = _projected + (long)row * stride, k = q + _queries, v = k + _pairs;
-            for (var head = 0; head < _plan.Heads; head++) Turn(q + head * d, plan.QueryNorm, plan.Turns, row);
-            for (var group = 0; group < _plan.Groups; group++) Turn(k + group * d, plan.KeyNorm, plan.Turns, row);
-            var at = (long)_tokens[row].Position * _pairs;
-            new ReadOnlySpan<float>(k, _pairs).CopyTo(new Span<float>(_tokens[row].Memory.Keys(_layer) + at, _pairs));
-            new ReadOnlySpan<float>(v, _pairs).CopyTo(new Span<float>(_tokens[row].Memory.Values(_layer) + at, _pairs));
+            var (row, group) = (task / _plan.Groups, task % _plan.Groups);
+            float* q = _projected + (long)row * (_queries + 2 * _pairs), k = q + _queries + group * d, v = k + _pairs;
+            for (var head = group * perGroup; head < (group + 1) * perGroup; head++) Turn(q + head * d, plan.QueryNorm, plan.Turns, row);
+            Turn(k, plan.KeyNorm, plan.Turns, row);
+            var (memory, at) = (_tokens[row].Memory, (long)_tokens[row].Position * d);
+            new ReadOnlySpan<float>(k, d).CopyTo(new Span<float>(memory.Keys(_layer, group) + at, d));
+            new ReadOnlySpan<float>(v, d).CopyTo(new Span<float>(memory.Values(_layer, group) + at, d));
         }
     }
 
@@ -228,15 +232,15 @@ internal sealed unsafe class DecodingEngine : IDisposable
             var count = position + 1 - first;
             var scores = new Span<float>(Scores(part, count), count);
             var q = _projected + (long)row * (_queries + 2 * _pairs) + head * d;
-            float* keys = memory.Keys(_layer) + (long)first * _pairs + head / perGroup * d, values = memory.Values(_layer) + (long)first * _pairs + head / perGroup * d;
-            if (d % 16 == 0) HeadKernel.Read(q, keys, values, scores, _read + (long)row * _queries + head * d, d, _pairs, (float)plan.Scale);
+            float* keys = memory.Keys(_layer, head / perGroup) + (long)first * d, values = memory.Values(_layer, head / perGroup) + (long)first * d;
+            if (d % 16 == 0) HeadKernel.Read(q, keys, values, scores, _read + (long)row * _queries + head * d, d, (float)plan.Scale);
             else
             {
-                for (var t = 0; t < count; t++) scores[t] = TensorPrimitives.Dot(new ReadOnlySpan<float>(q, d), new ReadOnlySpan<float>(keys + (long)t * _pairs, d)) * (float)plan.Scale;
+                for (var t = 0; t < count; t++) scores[t] = TensorPrimitives.Dot(new ReadOnlySpan<float>(q, d), new ReadOnlySpan<float>(keys + (long)t * d, d)) * (float)plan.Scale;
                 TensorPrimitives.SoftMax(scores, scores);
                 var read = new Span<float>(_read + (long)row * _queries + head * d, d);
                 read.Clear();
-                for (var t = 0; t < count; t++) TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(values + (long)t * _pairs, d), scores[t], read, read);
+                for (var t = 0; t < count; t++) TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(values + (long)t * d, d), scores[t], read, read);
             }
         }
     }
@@ -266,39 +270,10 @@ internal sealed unsafe class DecodingEngine : IDisposable
             switch (_plan.Activation)
             {
                 case "relu": TensorPrimitives.Max(up, 0f, up); break;
-                case "silu" or "swish": TimesSigmoid(up, up); break;
-                default: Gelu(up); break;
+                case "silu" or "swish": VectorMath.TimesSigmoid(up, 1, 0); break;
+                default: VectorMath.TimesSigmoid(up, GeluLinear, GeluCubic); break;
             }
             if (_plan.IsGated) TensorPrimitives.Multiply(up, new ReadOnlySpan<float>(source + _plan.Inner, to - from), up);
-        }
-    }
-
-    private static void TimesSigmoid(Span<float> x, ReadOnlySpan<float> u)
-    {
-        Span<float> gate = stackalloc float[256];
-        for (var at = 0; at < x.Length; at += gate.Length)
-        {
-            var some = gate[..Math.Min(gate.Length, x.Length - at)];
-            var part = x.Slice(at, some.Length);
-            TensorPrimitives.Sigmoid(u.Slice(at, some.Length), some);
-            TensorPrimitives.Multiply(part, some, part);
-        }
-    }
-
-    /// <summary>x σ(2u) with u = √(2/π) (x + 0.044715 x³), which is the tanh approximation (Hendrycks &amp; Gimpel 2016).</summary>
-    private static void Gelu(Span<float> x)
-    {
-        var factor = (float)(2 * Math.Sqrt(2 / Math.PI));
-        Span<float> u = stackalloc float[256];
-        for (var at = 0; at < x.Length; at += u.Length)
-        {
-            var some = u[..Math.Min(u.Length, x.Length - at)];
-            var part = x.Slice(at, some.Length);
-            TensorPrimitives.Multiply(part, part, some);
-            TensorPrimitives.Multiply(some, factor * 0.044715f, some);
-            TensorPrimitives.Add(some, factor, some);
-            TensorPrimitives.Multiply(some, part, some);
-            TimesSigmoid(part, some);
         }
     }
 
@@ -311,10 +286,13 @@ internal sealed unsafe class DecodingEngine : IDisposable
         for (var row = 0; row < _rows; row++)
             if (logits[row] is not null) Norm(_plan.Final, _x + (long)row * _width, _normed + (long)asked++ * _width, _width);
         if (asked == 0) return;
-        var (vocabulary, at) = (_head.To, 0);
         _rows = asked;
-        Run(_normed, vocabulary, [(_head, (nint)_logits)]);
-        foreach (var target in logits)
-            if (target is not null) new ReadOnlySpan<float>(_logits + (long)at++ * vocabulary, vocabulary).CopyTo(target);
+        Run(_normed, _head.To, [(_head, (nint)_logits)]);
+        float[][] targets = [.. logits.OfType<float[]>()];
+        _team.Run(part =>
+        {
+            var (from, to) = _head.Share(part, _team.Parts);
+            for (var row = 0; row < targets.Length; row++) new ReadOnlySpan<float>(_logits + (long)row * _head.To + from, to - from).CopyTo(targets[row].AsSpan(from));
+        });
     }
 }

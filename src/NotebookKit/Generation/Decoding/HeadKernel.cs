@@ -9,32 +9,31 @@ internal static unsafe class HeadKernel
 {
     /// <summary>Writes softmax(scale q Kᵀ) V.</summary>
     /// <param name="q">The query, (d).</param>
-    /// <param name="keys">The keys, (T, d), <paramref name="step"/> numbers from one to the next.</param>
+    /// <param name="keys">The keys, (T, d).</param>
     /// <param name="values">The values, likewise.</param>
     /// <param name="scores">Room for T.</param>
     /// <param name="read">What is read, (d).</param>
     /// <param name="d">Width of the head, a multiple of 16.</param>
-    /// <param name="step">Numbers from a token's to the next token's.</param>
     /// <param name="scale">Factor on the scores.</param>
-    public static void Read(float* q, float* keys, float* values, Span<float> scores, float* read, int d, int step, float scale)
+    public static void Read(float* q, float* keys, float* values, Span<float> scores, float* read, int d, float scale)
     {
         fixed (float* room = scores)
         {
-            Scores(q, keys, room, scores.Length, d, step, scale);
+            Scores(q, keys, room, scores.Length, d, scale);
             TensorPrimitives.SoftMax(scores, scores);
             var i = 0;
-            for (; i + 64 <= d; i += 64) Sum(values + i, room, scores.Length, step, read + i);
-            for (; i < d; i += 16) SumOne(values + i, room, scores.Length, step, read + i);
+            for (; i + 64 <= d; i += 64) Sum(values + i, room, scores.Length, d, read + i);
+            for (; i < d; i += 16) SumOne(values + i, room, scores.Length, d, read + i);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Scores(float* q, float* keys, float* scores, int count, int d, int step, float scale)
+    private static void Scores(float* q, float* keys, float* scores, int count, int d, float scale)
     {
         var t = 0;
         for (; t + 4 <= count; t += 4)
         {
-            float* k0 = keys + (long)t * step, k1 = k0 + step, k2 = k1 + step, k3 = k2 + step;
+            float* k0 = keys + (long)t * d, k1 = k0 + d, k2 = k1 + d, k3 = k2 + d;
             Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default;
             for (var i = 0; i < d; i += 16)
             {
@@ -46,7 +45,7 @@ internal static unsafe class HeadKernel
             }
             (WeightMatrix.Sums(a0, a1, a2, a3) * scale).Store(scores + t);
         }
-        for (; t < count; t++) scores[t] = TensorPrimitives.Dot(new ReadOnlySpan<float>(q, d), new ReadOnlySpan<float>(keys + (long)t * step, d)) * scale;
+        for (; t < count; t++) scores[t] = TensorPrimitives.Dot(new ReadOnlySpan<float>(q, d), new ReadOnlySpan<float>(keys + (long)t * d, d)) * scale;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -22,7 +22,7 @@ internal sealed unsafe partial class WeightMatrix
     }
 
     /// <summary>What a few inputs add to outputs of at least eight rows.</summary>
-    private void AddInputs(float* x, int rows, float* y, int stride, int from, int to, int input, int count)
+    private void AddInputs(float* x, int rows, float* y, int input, int count)
     {
         var weights = (float*)_weights + (long)input * To;
         var packed = stackalloc float[PanelInputs * PanelRows];               // an input of all rows side by side
@@ -30,14 +30,14 @@ internal sealed unsafe partial class WeightMatrix
         for (; row + PanelRows <= rows; row += PanelRows)
         {
             Pack(x + (long)row * From + input, packed, count);
-            Panel(weights, packed, y + (long)row * stride, stride, from, to, count);
+            Panel(weights, packed, y + (long)row * To, count);
         }
         for (; row < rows; row++)
         {
-            float* a = x + (long)row * From + input, target = y + (long)row * stride;
+            float* a = x + (long)row * From + input, target = y + (long)row * To;
             var i = 0;
-            for (; i + Inputs <= count; i += Inputs) AddFour(weights + (long)i * To, a + i, target, from, to);
-            for (; i < count; i++) AddOne(weights + (long)i * To, a[i], target, from, to);
+            for (; i + Inputs <= count; i += Inputs) AddFour(weights + (long)i * To, a + i, target, 0, To);
+            for (; i < count; i++) AddOne(weights + (long)i * To, a[i], target, 0, To);
         }
     }
 
@@ -68,12 +68,12 @@ internal sealed unsafe partial class WeightMatrix
 
     /// <summary>What a few inputs add to eight rows, 48 outputs at a time in registers; meanwhile the next inputs' weights are asked for.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Panel(float* weights, float* packed, float* y, int stride, int from, int to, int count)
+    private void Panel(float* weights, float* packed, float* y, int count)
     {
-        int n = To, o = from;
+        int n = To, o = 0;
         var ahead = (long)PanelInputs * n;
-        float* y0 = y, y1 = y0 + stride, y2 = y1 + stride, y3 = y2 + stride, y4 = y3 + stride, y5 = y4 + stride, y6 = y5 + stride, y7 = y6 + stride;
-        for (; o + PanelOutputs <= to; o += PanelOutputs)
+        float* y0 = y, y1 = y0 + n, y2 = y1 + n, y3 = y2 + n, y4 = y3 + n, y5 = y4 + n, y6 = y5 + n, y7 = y6 + n;
+        for (; o + PanelOutputs <= n; o += PanelOutputs)
         {
             Vector512<float> a0 = Vector512.Load(y0 + o), b0 = Vector512.Load(y0 + o + 16), c0 = Vector512.Load(y0 + o + 32), a1 = Vector512.Load(y1 + o), b1 = Vector512.Load(y1 + o + 16), c1 = Vector512.Load(y1 + o + 32);
             Vector512<float> a2 = Vector512.Load(y2 + o), b2 = Vector512.Load(y2 + o + 16), c2 = Vector512.Load(y2 + o + 32), a3 = Vector512.Load(y3 + o), b3 = Vector512.Load(y3 + o + 16), c3 = Vector512.Load(y3 + o + 32);
@@ -130,7 +130,7 @@ internal sealed unsafe partial class WeightMatrix
             Store(y6 + o, a6, b6, c6);
             Store(y7 + o, a7, b7, c7);
         }
-        for (; o + 16 <= to; o += 16)
+        for (; o + 16 <= n; o += 16)
         {
             Vector512<float> a0 = Vector512.Load(y0 + o), a1 = Vector512.Load(y1 + o), a2 = Vector512.Load(y2 + o), a3 = Vector512.Load(y3 + o), a4 = Vector512.Load(y4 + o), a5 = Vector512.Load(y5 + o), a6 = Vector512.Load(y6 + o), a7 = Vector512.Load(y7 + o);
             float* w = weights + o, p = packed;
@@ -156,8 +156,8 @@ internal sealed unsafe partial class WeightMatrix
             a6.Store(y6 + o);
             a7.Store(y7 + o);
         }
-        for (var row = 0; row < PanelRows && o < to; row++)
-            for (var i = 0; i < count; i++) AddOne(weights + (long)i * n, packed[i * PanelRows + row], y + (long)row * stride, o, to);
+        for (var row = 0; row < PanelRows && o < n; row++)
+            for (var i = 0; i < count; i++) AddOne(weights + (long)i * n, packed[i * PanelRows + row], y + (long)row * n, o, n);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

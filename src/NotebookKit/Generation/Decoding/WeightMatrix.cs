@@ -71,8 +71,8 @@ internal sealed unsafe partial class WeightMatrix : IDisposable
     /// <summary>Bytes that a pass reads.</summary>
     public long Bytes => (long)To * From * (_format switch { DecodingWeights.AsLoaded => 4, DecodingWeights.BFloat16 => 2, _ => 1 });
 
-    /// <summary>Whether parts split inputs, so that <see cref="Gather"/> has to add up what they found. One row is fastest so, since memory is read straight through.</summary>
-    public bool NeedsGathering(int rows) => _isTransposed && rows < PanelRows;
+    /// <summary>Whether parts split inputs, so that <see cref="Gather"/> has to add up what they found: memory is read straight through then.</summary>
+    public bool NeedsGathering => _isTransposed;
 
     /// <summary>The outputs of a part.</summary>
     public (int From, int To) Share(int part, int parts) => Share(To, part, parts);
@@ -94,17 +94,16 @@ internal sealed unsafe partial class WeightMatrix : IDisposable
     /// <param name="parts">Of how many.</param>
     public void Multiply(float* x, int rows, float* y, int stride, float* partial, int part, int parts)
     {
-        if (_isTransposed && !NeedsGathering(rows))
-        {
-            var (first, end) = Share(part, parts);
-            for (var row = 0; row < rows; row++) Start(new Span<float>(y + (long)row * stride + first, end - first), first);
-            for (var input = 0; input < From; input += PanelInputs) AddInputs(x, rows, y, stride, first, end, input, Math.Min(PanelInputs, From - input));
-            return;
-        }
         if (_isTransposed)
         {
             var (first, end) = Share(From, part, parts);
-            Accumulate((float*)_weights, x, rows, partial, first, end);
+            if (rows < PanelRows)
+            {
+                Accumulate((float*)_weights, x, rows, partial, first, end);
+                return;
+            }
+            new Span<float>(partial, rows * To).Clear();
+            for (var input = first; input < end; input += PanelInputs) AddInputs(x, rows, partial, input, Math.Min(PanelInputs, end - input));
             return;
         }
         var (from, to) = Share(part, parts);
