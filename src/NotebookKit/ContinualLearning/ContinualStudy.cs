@@ -21,6 +21,7 @@ public sealed record ContinualStudy(Func<int, IReadOnlyList<ContinualTask>> Task
     public ContinualResult Run(IProgress<TrainingProgress>? progress = null, CancellationToken cancellation = default)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(Seeds, 2);
+        foreach (var method in Methods) method.Validate();
         var (clock, runs) = (Stopwatch.StartNew(), new List<ContinualRun>());
         for (var seed = 0; seed < Seeds; seed++)
         {

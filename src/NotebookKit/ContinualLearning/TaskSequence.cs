@@ -91,10 +91,9 @@ public static class TaskSequence
         return new FirstTask(ModelWeights.Of(classifier), before, Measured(classifier, tasks));
     }
 
-    /// <summary>Learns the others.</summary>
+    /// <summary>Learns the others, by a method that has been validated.</summary>
     internal static TaskMatrix GoOn(Func<LabelSet, TextClassifier> make, IReadOnlyList<ContinualTask> tasks, ContinualMethod method, FirstTask first, int seed, IProgress<TrainingProgress>? progress = null, CancellationToken cancellation = default)
     {
-        method.Validate();
         var (classifier, rows, memory) = (make(tasks[0].Train.Labels), new List<Accuracy[]> { first.After }, new List<Example>());
         using var ewc = method.Holds == Holding.Ewc ? Ewc(method) : null;
         try

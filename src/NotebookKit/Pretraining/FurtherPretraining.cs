@@ -66,9 +66,7 @@ public static class FurtherPretraining
     {
         settings ??= new();
         settings.Validate();
-        var random = Runtime.Seed.Everything(settings.Seed);
-        Runtime.MatrixProducts.UseOneDnn();
-        using var model = Load(encoder, settings);
+        using var model = Load(encoder, settings, out var random);
         var curve = Learn(model, encoder.Tokenizer, texts, settings, random, heldOut, progress, cancellation);
         ModelFolder.Write(model, folder, from: encoder.Folder);
         encoder.Tokenizer.Save(folder);
@@ -79,9 +77,7 @@ public static class FurtherPretraining
     internal static IReadOnlyList<EpochRecord> Learn(TextClassifier classifier, PretrainedEncoder encoder, IReadOnlyList<string> texts, FurtherPretrainingSettings settings, IReadOnlyList<string>? heldOut,
         IProgress<TrainingProgress>? progress, CancellationToken cancellation)
     {
-        var random = Runtime.Seed.Everything(settings.Seed);
-        Runtime.MatrixProducts.UseOneDnn();
-        using var model = Load(encoder, settings);
+        using var model = Load(encoder, settings, out var random);
         using (var noGradient = no_grad())
             foreach (var (from, to) in Shared(classifier, model)) to.copy_(from);
         var curve = Learn(model, classifier.Tokenizer, texts, settings, random, heldOut, progress, cancellation);
@@ -90,17 +86,23 @@ public static class FurtherPretraining
         return curve;
     }
 
-    /// <summary>Refuses a classifier whose encoder is not of the folder's shape, naming what differs.</summary>
+    /// <summary>Refuses a classifier whose encoder is not of the folder's shape, naming what differs; no weights are read.</summary>
     internal static void Check(TextClassifier classifier, PretrainedEncoder encoder)
     {
-        using var model = Load(encoder, new FurtherPretrainingSettings());
+        using var model = AsEncoder(Architectures.Build(encoder.Config, new HeadSettings(ModelHead.MaskedLM), new ModelBuilder(new DropoutMask(), onMeta: true)), encoder);
         foreach (var (from, to) in Shared(classifier, model))
             if (!from.shape.SequenceEqual(to.shape)) throw new ArgumentException($"the encoder in '{encoder.Folder}' has weights of another shape than the classifier's: ({string.Join(", ", to.shape)}) and ({string.Join(", ", from.shape)})");
     }
 
-    private static EncoderModel Load(PretrainedEncoder encoder, FurtherPretrainingSettings settings) =>
-        PretrainedModel.Open(encoder.Folder).Load(new HeadSettings(ModelHead.MaskedLM), dropout: new DropoutMask(settings.Seed)) as EncoderModel
-            ?? throw new ArgumentException($"'{encoder.Folder}' holds a {encoder.Config.ModelType} model; masked tokens need an encoder.", nameof(encoder));
+    private static EncoderModel Load(PretrainedEncoder encoder, FurtherPretrainingSettings settings, out Random random)
+    {
+        random = Runtime.Seed.Everything(settings.Seed);
+        Runtime.MatrixProducts.UseOneDnn();
+        return AsEncoder(PretrainedModel.Open(encoder.Folder).Load(new HeadSettings(ModelHead.MaskedLM), dropout: new DropoutMask(settings.Seed)), encoder);
+    }
+
+    private static EncoderModel AsEncoder(LanguageModel model, PretrainedEncoder encoder) =>
+        model as EncoderModel ?? throw new ArgumentException($"'{encoder.Folder}' holds a {encoder.Config.ModelType} model; masked tokens need an encoder.", nameof(encoder));
 
     /// <summary>Weights that a classifier and its encoder with a masked-token head have in common.</summary>
     private static IEnumerable<(Parameter From, Parameter To)> Shared(TextClassifier classifier, EncoderModel model)

@@ -49,11 +49,11 @@ public sealed record Gate
         var gain = Difference(labels, before, after, classes);
         var lost = ForgettingBudget is null || old is not { } o ? null : Difference(o.Labels, o.After, o.Before, classes);
         var (better, kept) = (gain.Lower > MinimumGain, lost is null || lost.Upper < ForgettingBudget!.Value);
-        string Points(Interval i, string format = "+0.0;−0.0;0.0") => $"{(100 * i.Estimate).ToString(format, CultureInfo.InvariantCulture)} points [{Number(i.Lower)}, {Number(i.Upper)}]";
+        string Points(Interval i) => $"{(100 * i.Estimate).ToString("+0.0;−0.0;0.0", CultureInfo.InvariantCulture)} points [{Number(i.Lower)}, {Number(i.Upper)}]";
         string Number(double v) => (100 * v).ToString("0.0", CultureInfo.InvariantCulture);
         var reason = !better ? $"the {Metric} changed by {Points(gain)}, which is not surely more than {Number(MinimumGain)}"
-            : !kept ? $"the old task lost {Points(lost!, "0.0")} of {Metric}, which is not surely less than the budget of {Number(ForgettingBudget!.Value)}"
-            : $"the {Metric} changed by {Points(gain)}" + (lost is null ? "" : $"; the old task lost {Points(lost, "0.0")}, within the budget of {Number(ForgettingBudget!.Value)}");
+            : !kept ? $"the old task lost {lost!.AsPoints()} of {Metric}, which is not surely less than the budget of {Number(ForgettingBudget!.Value)}"
+            : $"the {Metric} changed by {Points(gain)}" + (lost is null ? "" : $"; the old task lost {lost.AsPoints()}, within the budget of {Number(ForgettingBudget!.Value)}");
         return new GateDecision(better && kept, gain, lost, reason);
     }
 

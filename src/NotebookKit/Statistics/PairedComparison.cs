@@ -48,8 +48,8 @@ public sealed class PairedComparison : IShown
     public string Verdict => !Difference.ExcludesZero
         ? $"cannot tell {NameA} from {NameB} ({Points(Difference.Estimate)} points, interval [{Points(Difference.Lower)}, {Points(Difference.Upper)}] holds zero)"
         : Difference.Estimate > 0
-            ? $"{NameA} beats {NameB} by {Points(Difference.Estimate)} points [{Points(Difference.Lower)}, {Points(Difference.Upper)}]"
-            : $"{NameB} beats {NameA} by {Points(-Difference.Estimate)} points [{Points(-Difference.Upper)}, {Points(-Difference.Lower)}]";
+            ? $"{NameA} beats {NameB} by {Difference.AsPoints()}"
+            : $"{NameB} beats {NameA} by {new Interval(-Difference.Estimate, -Difference.Upper, -Difference.Lower, Difference.Level).AsPoints()}";
 
     /// <inheritdoc/>
     public string ToHtml() => $"<p>{System.Net.WebUtility.HtmlEncode(ToText())}</p>";

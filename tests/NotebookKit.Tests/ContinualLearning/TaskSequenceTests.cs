@@ -80,6 +80,10 @@ public sealed class TaskSequenceTests
         Assert.Contains("Holds", Assert.Throws<ArgumentException>(() => Run(new ContinualMethod("x") { Holds = Holding.Ewc, Adapter = new LoraSettings() })).Message);
         Assert.Contains("cannot be merged", Assert.Throws<ArgumentException>(() => Run(new ContinualMethod("x") { Adapter = new PromptSettings() })).Message);
         Assert.Contains("ReplayShare", Assert.Throws<ArgumentOutOfRangeException>(() => Run(new ContinualMethod("x") { ReplayShare = 2 })).Message);
+        var made = 0;
+        var study = new ContinualStudy(_ => Contradicting, (labels, seed) => { made++; return TextClassifier.FromScratch(FinetunerTests.Tiny, labels, seed); }, [new("good"), new("bad") { NewShare = 0 }], Seeds: 2);
+        Assert.Contains("NewShare", Assert.Throws<ArgumentOutOfRangeException>(() => study.Run()).Message);
+        Assert.Equal(0, made);                                                   // refused before anything is made or trained
         Assert.Contains("at least two tasks", Assert.Throws<ArgumentException>(() => TaskSequence.Run(Make, Contradicting[..1], new ContinualMethod("x"))).Message);
     }
 
