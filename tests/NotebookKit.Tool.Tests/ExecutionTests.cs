@@ -73,6 +73,20 @@ public sealed class ExecutionTests
         Assert.Equal("CsvReader", ToolFixture.TextOf(notebook, 0));
     }
 
+    [Fact]
+    public async Task A_package_whose_files_have_gone_is_restored_again()
+    {
+        using var fixture = new ToolFixture();
+        var directive = Directive.Parse("#r \"nuget: CsvHelper, 33.1.0\"", 1)!;
+        var first = await new NuGetReferences(fixture.Folder).ResolveAsync(directive, TestContext.Current.CancellationToken);
+        var assets = Directory.GetFiles(fixture.Folder, "project.assets.json", SearchOption.AllDirectories).Single();
+        var folders = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(assets))!["packageFolders"]!.AsObject();
+        File.WriteAllText(assets, folders.Aggregate(File.ReadAllText(assets), (text, folder) => text.Replace($"\"{folder.Key}\": {{}}", "\"/gone/\": {}", StringComparison.Ordinal)));
+        Assert.Equal(first, await new NuGetReferences(fixture.Folder).ResolveAsync(directive, TestContext.Current.CancellationToken));
+        Assert.All(first, file => Assert.True(File.Exists(file)));
+        Assert.NotEmpty(first);
+    }
+
     [Theory]
     [InlineData("var a = 1;\nint b = \"text\";", "CompilationError", 2)]
     [InlineData("var a = 1;\n\nthrow new InvalidOperationException(\"why\");", "System.InvalidOperationException", 3)]

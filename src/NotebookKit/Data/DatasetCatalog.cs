@@ -2,6 +2,7 @@ using System.IO.Compression;
 using System.Security.Cryptography;
 using NotebookKit.Display;
 using NotebookKit.Hub;
+using NotebookKit.Runtime;
 
 namespace NotebookKit.Data;
 
@@ -118,7 +119,7 @@ public static class DatasetCatalog
             folders.Add(Path.Combine(root, "data", entry.Folder));
             folders.Add(Path.Combine(Path.GetDirectoryName(root)!, "shared", "datasets", entry.Folder));
         }
-        folders.Add(Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "notebookkit", "datasets", entry.Folder));
+        folders.Add(CacheFolder.Of("datasets", entry.Folder));
         return [.. folders];
     }
 

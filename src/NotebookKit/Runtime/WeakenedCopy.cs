@@ -18,7 +18,7 @@ internal static class WeakenedCopy
     {
         var bytes = File.ReadAllBytes(library);
         var hash = Convert.ToHexStringLower(SHA256.HashData(bytes))[..16];
-        var folder = Path.Combine(CacheRoot(), "notebookkit", "native", hash);
+        var folder = CacheFolder.Of("native", hash);
         var target = Path.Combine(folder, Path.GetFileName(library));
         if (File.Exists(target)) return target;
 
@@ -69,9 +69,4 @@ internal static class WeakenedCopy
         }
         return weakened;
     }
-
-    private static string CacheRoot() =>
-        Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache
-            ? cache
-            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
 }

@@ -8,36 +8,46 @@ namespace NotebookKit.Generation.Decoding;
 /// <summary>Weights that lie (From, To), as GPT-2's do: a row of them is what one input adds to all outputs.</summary>
 internal sealed unsafe partial class WeightMatrix
 {
-    /// <summary>partial = X[first..end] W[first..end], four rows of weights at a time, in blocks that stay near for all rows of X.</summary>
-    private void Accumulate(float* weights, float* x, int rows, float* partial, int first, int end)
+    private const int InputsAtOnce = 4, ColumnsAtOnce = 512, PanelInputs = 8, PanelOutputs = 48, PackedInputs = 8, PanelPrefetch = 128;
+
+    /// <summary>y = x[first..end] W[first..end] for one row.</summary>
+    private void AddInputs(float* x, float* y, int first, int end)
     {
-        new Span<float>(partial, rows * To).Clear();
+        var weights = (float*)_weights;
+        new Span<float>(y, To).Clear();
         var i = first;
-        for (; i + Inputs <= end; i += Inputs)
-            for (var from = 0; from < To; from += BlockColumns)
-                for (var row = 0; row < rows; row++)
-                    AddFour(weights + (long)i * To, x + (long)row * From + i, partial + (long)row * To, from, Math.Min(To, from + BlockColumns));
-        for (; i < end; i++)
-            for (var row = 0; row < rows; row++) AddOne(weights + (long)i * To, x[(long)row * From + i], partial + (long)row * To, 0, To);
+        for (; i + InputsAtOnce <= end; i += InputsAtOnce)
+            for (var from = 0; from < To; from += ColumnsAtOnce) AddFour(weights + (long)i * To, x + i, y, from, Math.Min(To, from + ColumnsAtOnce));
+        for (; i < end; i++) AddOne(weights + (long)i * To, x[i], y, 0, To);
     }
 
-    /// <summary>What a few inputs add to outputs of at least eight rows.</summary>
-    private void AddInputs(float* x, int rows, float* y, int input, int count)
+    /// <summary>
+    /// Y = X[first..end] W[first..end] for groups of eight rows. Twelve inputs are added at once, which are far apart, so that each is one of twelve streams that run straight through memory.
+    /// </summary>
+    private void AddInputs(float* x, int rows, float* y, int first, int end)
     {
-        var weights = (float*)_weights + (long)input * To;
-        var packed = stackalloc float[PanelInputs * PanelRows];               // an input of all rows side by side
-        var row = 0;
-        for (; row + PanelRows <= rows; row += PanelRows)
+        const int GroupNumbers = PanelInputs * PackedInputs * RowsAtOnce;
+        var weights = (float*)_weights + (long)first * To;
+        var groups = rows / RowsAtOnce;
+        var packed = stackalloc float[groups * GroupNumbers];                 // inputs of eight rows side by side: (groups, 12 streams, 8 inputs, 8 rows)
+        new Span<float>(y, rows * To).Clear();
+        x += first;
+        var apart = (end - first) / PanelInputs;
+        for (var from = 0; from < apart; from += PackedInputs)
         {
-            Pack(x + (long)row * From + input, packed, count);
-            Panel(weights, packed, y + (long)row * To, count);
+            var count = Math.Min(PackedInputs, apart - from);
+            for (var group = 0; group < groups; group++)
+                for (var stream = 0; stream < PanelInputs; stream++)
+                    Pack(x + (long)group * RowsAtOnce * From + stream * apart + from, packed + group * GroupNumbers + stream * PackedInputs * RowsAtOnce, count);
+            for (var i = 0; i < count; i++)
+                for (var group = 0; group < groups; group++)
+                    Panel(weights + (long)(from + i) * To, (long)apart * To, packed + group * GroupNumbers + i * RowsAtOnce, PackedInputs * RowsAtOnce, PanelInputs, y + (long)group * RowsAtOnce * To);
         }
-        for (; row < rows; row++)
+        var done = apart * PanelInputs;
+        for (var group = 0; group < groups && first + done < end; group++)
         {
-            float* a = x + (long)row * From + input, target = y + (long)row * To;
-            var i = 0;
-            for (; i + Inputs <= count; i += Inputs) AddFour(weights + (long)i * To, a + i, target, 0, To);
-            for (; i < count; i++) AddOne(weights + (long)i * To, a[i], target, 0, To);
+            Pack(x + (long)group * RowsAtOnce * From + done, packed, end - first - done);
+            Panel(weights + (long)done * To, To, packed, RowsAtOnce, end - first - done, y + (long)group * RowsAtOnce * To);
         }
     }
 
@@ -52,7 +62,7 @@ internal sealed unsafe partial class WeightMatrix
                 Vector256<float> r4 = Vector256.Load(x + 4L * n + i), r5 = Vector256.Load(x + 5L * n + i), r6 = Vector256.Load(x + 6L * n + i), r7 = Vector256.Load(x + 7L * n + i);
                 Vector256<float> a0 = Avx.UnpackLow(r0, r1), a1 = Avx.UnpackHigh(r0, r1), a2 = Avx.UnpackLow(r2, r3), a3 = Avx.UnpackHigh(r2, r3), a4 = Avx.UnpackLow(r4, r5), a5 = Avx.UnpackHigh(r4, r5), a6 = Avx.UnpackLow(r6, r7), a7 = Avx.UnpackHigh(r6, r7);
                 Vector256<float> b0 = Avx.Shuffle(a0, a2, 0x44), b1 = Avx.Shuffle(a0, a2, 0xEE), b2 = Avx.Shuffle(a1, a3, 0x44), b3 = Avx.Shuffle(a1, a3, 0xEE), b4 = Avx.Shuffle(a4, a6, 0x44), b5 = Avx.Shuffle(a4, a6, 0xEE), b6 = Avx.Shuffle(a5, a7, 0x44), b7 = Avx.Shuffle(a5, a7, 0xEE);
-                var to = packed + i * PanelRows;
+                var to = packed + i * RowsAtOnce;
                 Avx.Permute2x128(b0, b4, 0x20).Store(to);
                 Avx.Permute2x128(b1, b5, 0x20).Store(to + 8);
                 Avx.Permute2x128(b2, b6, 0x20).Store(to + 16);
@@ -63,15 +73,20 @@ internal sealed unsafe partial class WeightMatrix
                 Avx.Permute2x128(b3, b7, 0x31).Store(to + 56);
             }
         for (; i < count; i++)
-            for (var r = 0; r < PanelRows; r++) packed[i * PanelRows + r] = x[(long)r * n + i];
+            for (var r = 0; r < RowsAtOnce; r++) packed[i * RowsAtOnce + r] = x[(long)r * n + i];
     }
 
-    /// <summary>What a few inputs add to eight rows, 48 outputs at a time in registers; meanwhile the next inputs' weights are asked for.</summary>
+    /// <summary>What a few inputs add to eight rows, 48 outputs at a time in registers.</summary>
+    /// <param name="weights">Those of the first input, (To).</param>
+    /// <param name="step">Numbers from an input's weights to the next's.</param>
+    /// <param name="packed">The first input of eight rows.</param>
+    /// <param name="packedStep">Numbers from there to the next input.</param>
+    /// <param name="count">Inputs.</param>
+    /// <param name="y">(8, To).</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Panel(float* weights, float* packed, float* y, int count)
+    private void Panel(float* weights, long step, float* packed, int packedStep, int count, float* y)
     {
         int n = To, o = 0;
-        var ahead = (long)PanelInputs * n;
         float* y0 = y, y1 = y0 + n, y2 = y1 + n, y3 = y2 + n, y4 = y3 + n, y5 = y4 + n, y6 = y5 + n, y7 = y6 + n;
         for (; o + PanelOutputs <= n; o += PanelOutputs)
         {
@@ -80,13 +95,13 @@ internal sealed unsafe partial class WeightMatrix
             Vector512<float> a4 = Vector512.Load(y4 + o), b4 = Vector512.Load(y4 + o + 16), c4 = Vector512.Load(y4 + o + 32), a5 = Vector512.Load(y5 + o), b5 = Vector512.Load(y5 + o + 16), c5 = Vector512.Load(y5 + o + 32);
             Vector512<float> a6 = Vector512.Load(y6 + o), b6 = Vector512.Load(y6 + o + 16), c6 = Vector512.Load(y6 + o + 32), a7 = Vector512.Load(y7 + o), b7 = Vector512.Load(y7 + o + 16), c7 = Vector512.Load(y7 + o + 32);
             float* w = weights + o, p = packed;
-            for (var i = 0; i < count; i++, w += n, p += PanelRows)
+            for (var i = 0; i < count; i++, w += step, p += packedStep)
             {
                 if (Sse.IsSupported)
                 {
-                    Sse.Prefetch1(w + ahead);
-                    Sse.Prefetch1(w + ahead + 16);
-                    Sse.Prefetch1(w + ahead + 32);
+                    Sse.Prefetch0(w + PanelPrefetch);
+                    Sse.Prefetch0(w + PanelPrefetch + 16);
+                    Sse.Prefetch0(w + PanelPrefetch + 32);
                 }
                 Vector512<float> a = Vector512.Load(w), b = Vector512.Load(w + 16), c = Vector512.Load(w + 32), r = Vector512.Create(p[0]);
                 a0 = Vector512.FusedMultiplyAdd(a, r, a0);
@@ -134,9 +149,9 @@ internal sealed unsafe partial class WeightMatrix
         {
             Vector512<float> a0 = Vector512.Load(y0 + o), a1 = Vector512.Load(y1 + o), a2 = Vector512.Load(y2 + o), a3 = Vector512.Load(y3 + o), a4 = Vector512.Load(y4 + o), a5 = Vector512.Load(y5 + o), a6 = Vector512.Load(y6 + o), a7 = Vector512.Load(y7 + o);
             float* w = weights + o, p = packed;
-            for (var i = 0; i < count; i++, w += n, p += PanelRows)
+            for (var i = 0; i < count; i++, w += step, p += packedStep)
             {
-                if (Sse.IsSupported) Sse.Prefetch1(w + ahead);
+                if (Sse.IsSupported) Sse.Prefetch0(w + PanelPrefetch);
                 var a = Vector512.Load(w);
                 a0 = Vector512.FusedMultiplyAdd(a, Vector512.Create(p[0]), a0);
                 a1 = Vector512.FusedMultiplyAdd(a, Vector512.Create(p[1]), a1);
@@ -156,8 +171,8 @@ internal sealed unsafe partial class WeightMatrix
             a6.Store(y6 + o);
             a7.Store(y7 + o);
         }
-        for (var row = 0; row < PanelRows && o < n; row++)
-            for (var i = 0; i < count; i++) AddOne(weights + (long)i * n, packed[i * PanelRows + row], y + (long)row * n, o, n);
+        for (var row = 0; row < RowsAtOnce && o < n; row++)
+            for (var i = 0; i < count; i++) AddOne(weights + i * step, packed[i * packedStep + row], y + (long)row * n, o, n);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -16,7 +16,7 @@ namespace NotebookKit.Generation.Decoding;
 /// </summary>
 internal sealed unsafe partial class WeightMatrix : IDisposable
 {
-    private const int Outputs = 4, Inputs = 4, RowsAtOnce = 4, BlockOutputs = 16, BlockColumns = 512, PrefetchBytes = 4096, PanelRows = 8, PanelInputs = 16, PanelOutputs = 48;
+    private const int RowsAtOnce = 8, OutputsAtOnce = 3, PrefetchBytes = 4096;
     private readonly DecodingWeights _format;
     private readonly bool _isTransposed;
     private readonly Tensor _keepsAlive;
@@ -84,12 +84,12 @@ internal sealed unsafe partial class WeightMatrix : IDisposable
         return (Math.Min(count, part * each), Math.Min(count, (part + 1) * each));
     }
 
-    /// <summary>A part of the product.</summary>
-    /// <param name="x">(rows, From), one after the other.</param>
+    /// <summary>A part of the product. Where there is more than one row, work goes on in groups of eight: memory is what takes time, and rows that are not there cost little.</summary>
+    /// <param name="x">(rows, From), one after the other, with room up to the next multiple of eight rows; what lies there is read and nothing made of it.</param>
     /// <param name="rows">Rows of X.</param>
-    /// <param name="y">(rows, <paramref name="stride"/>); outputs begin at the pointer.</param>
+    /// <param name="y">(rows, <paramref name="stride"/>), with room likewise, which is written over; outputs begin at the pointer.</param>
     /// <param name="stride">Numbers from a row of Y to the next.</param>
-    /// <param name="partial">Room of this part's own, rows × To numbers, where inputs are split.</param>
+    /// <param name="partial">Room of this part's own, likewise of To numbers a row, where inputs are split.</param>
     /// <param name="part">Which.</param>
     /// <param name="parts">Of how many.</param>
     public void Multiply(float* x, int rows, float* y, int stride, float* partial, int part, int parts)
@@ -97,23 +97,21 @@ internal sealed unsafe partial class WeightMatrix : IDisposable
         if (_isTransposed)
         {
             var (first, end) = Share(From, part, parts);
-            if (rows < PanelRows)
-            {
-                Accumulate((float*)_weights, x, rows, partial, first, end);
-                return;
-            }
-            new Span<float>(partial, rows * To).Clear();
-            for (var input = first; input < end; input += PanelInputs) AddInputs(x, rows, partial, input, Math.Min(PanelInputs, end - input));
+            if (rows == 1) AddInputs(x, partial, first, end);
+            else AddInputs(x, Whole(rows), partial, first, end);
             return;
         }
         var (from, to) = Share(part, parts);
         switch (_format)
         {
-            case DecodingWeights.AsLoaded: Product<float, Float32Weights>((float*)_weights, x, rows, y, stride, from, to); break;
-            case DecodingWeights.BFloat16: Product<ushort, BFloat16Weights>((ushort*)_weights, x, rows, y, stride, from, to); break;
-            default: Product<sbyte, Int8Weights>((sbyte*)_weights, x, rows, y, stride, from, to); break;
+            case DecodingWeights.AsLoaded: Product<float, Float32Weights>((float*)_weights, x, Whole(rows), y, stride, from, to); break;
+            case DecodingWeights.BFloat16: Product<ushort, BFloat16Weights>((ushort*)_weights, x, Whole(rows), y, stride, from, to); break;
+            default: Product<sbyte, Int8Weights>((sbyte*)_weights, x, Whole(rows), y, stride, from, to); break;
         }
     }
+
+    /// <summary>Rows that are worked on: one, or groups of eight.</summary>
+    private static int Whole(int rows) => rows == 1 ? 1 : (rows + RowsAtOnce - 1) / RowsAtOnce * RowsAtOnce;
 
     /// <summary>Adds up all parts' partial sums for a part of the outputs.</summary>
     public void Gather(float*[] partials, int rows, float* y, int stride, int part, int parts)
@@ -143,114 +141,82 @@ internal sealed unsafe partial class WeightMatrix : IDisposable
 
     private void Product<T, TFormat>(T* weights, float* x, int rows, float* y, int stride, int from, int to) where T : unmanaged where TFormat : IWeightFormat<T>
     {
-        for (var block = from; block < to; block += BlockOutputs)              // a block of weights is read once from memory and stays near for all rows
+        if (rows == 1)
         {
-            var end = Math.Min(to, block + BlockOutputs);
-            var row = 0;
-            for (; row + 2 * RowsAtOnce <= rows; row += 2 * RowsAtOnce)
-                for (var o = block; o < end; o += 2)
-                {
-                    if (o + 2 <= end) Wide<T, TFormat>(weights, o, x + (long)row * From, y + (long)row * stride, stride);
-                    else
-                        for (var r = row; r < row + 2 * RowsAtOnce; r++) Few<T, TFormat>(weights, o, end, x + (long)r * From, y + (long)r * stride);
-                }
-            for (; row + RowsAtOnce <= rows; row += RowsAtOnce)
-                for (var o = block; o < end; o += Outputs)
-                {
-                    if (o + Outputs <= end) Tile<T, TFormat>(weights, o, x + (long)row * From, y + (long)row * stride, stride);
-                    else
-                        for (var r = row; r < row + RowsAtOnce; r++) Few<T, TFormat>(weights, o, end, x + (long)r * From, y + (long)r * stride);
-                }
-            for (; row < rows; row++) Few<T, TFormat>(weights, block, end, x + (long)row * From, y + (long)row * stride);
+            Row<T, TFormat>(weights, from, to, x, y);
+            return;
         }
+        var apart = (to - from) / OutputsAtOnce;
+        var rest = from + apart * OutputsAtOnce;
+        for (var o = from; o < from + apart; o++)
+            for (var row = 0; row < rows; row += RowsAtOnce) Tile<T, TFormat>(weights, o, apart, x + (long)row * From, y + (long)row * stride, stride);
+        for (var row = 0; row < rows && rest < to; row++) Row<T, TFormat>(weights, rest, to, x + (long)row * From, y + (long)row * stride);
     }
 
-    /// <summary>Four outputs of four rows.</summary>
+    /// <summary>
+    /// Three outputs of eight rows. The outputs are far apart, so that each is one of three streams that run straight through memory: those are fetched ahead better than one stream, or than three that jump.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Tile<T, TFormat>(T* weights, int o, float* x, float* y, int stride) where T : unmanaged where TFormat : IWeightFormat<T>
+    private void Tile<T, TFormat>(T* weights, int o, int apart, float* x, float* y, int stride) where T : unmanaged where TFormat : IWeightFormat<T>
     {
-        int n = From, whole = n & ~15;
-        T* w0 = weights + (long)o * n, w1 = w0 + n, w2 = w1 + n, w3 = w2 + n;
-        float* x1 = x + n, x2 = x1 + n, x3 = x2 + n;
-        Vector512<float> a00 = default, a01 = default, a02 = default, a03 = default, a10 = default, a11 = default, a12 = default, a13 = default;
-        Vector512<float> a20 = default, a21 = default, a22 = default, a23 = default, a30 = default, a31 = default, a32 = default, a33 = default;
+        int n = From, whole = n & ~15, perLine = 64 / sizeof(T) - 1;
+        T* wa = weights + (long)o * n, wb = wa + (long)apart * n, wc = wb + (long)apart * n;
+        float* x1 = x + n, x2 = x1 + n, x3 = x2 + n, x4 = x3 + n, x5 = x4 + n, x6 = x5 + n, x7 = x6 + n;
+        Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default, a4 = default, a5 = default, a6 = default, a7 = default;
+        Vector512<float> b0 = default, b1 = default, b2 = default, b3 = default, b4 = default, b5 = default, b6 = default, b7 = default;
+        Vector512<float> c0 = default, c1 = default, c2 = default, c3 = default, c4 = default, c5 = default, c6 = default, c7 = default;
         for (var i = 0; i < whole; i += 16)
         {
-            var (v0, v1, v2, v3) = (TFormat.Load(w0 + i), TFormat.Load(w1 + i), TFormat.Load(w2 + i), TFormat.Load(w3 + i));
-            Prefetch((byte*)w0 + PrefetchBytes + 4L * i * sizeof(T), sizeof(T));
-            var r = Vector512.Load(x + i);
-            a00 = Vector512.FusedMultiplyAdd(v0, r, a00);
-            a01 = Vector512.FusedMultiplyAdd(v1, r, a01);
-            a02 = Vector512.FusedMultiplyAdd(v2, r, a02);
-            a03 = Vector512.FusedMultiplyAdd(v3, r, a03);
+            if (Sse.IsSupported && (i & perLine) == 0)
+            {
+                Sse.Prefetch0((byte*)(wa + i) + PrefetchBytes);
+                Sse.Prefetch0((byte*)(wb + i) + PrefetchBytes);
+                Sse.Prefetch0((byte*)(wc + i) + PrefetchBytes);
+            }
+            Vector512<float> a = TFormat.Load(wa + i), b = TFormat.Load(wb + i), c = TFormat.Load(wc + i), r = Vector512.Load(x + i);
+            a0 = Vector512.FusedMultiplyAdd(a, r, a0);
+            b0 = Vector512.FusedMultiplyAdd(b, r, b0);
+            c0 = Vector512.FusedMultiplyAdd(c, r, c0);
             r = Vector512.Load(x1 + i);
-            a10 = Vector512.FusedMultiplyAdd(v0, r, a10);
-            a11 = Vector512.FusedMultiplyAdd(v1, r, a11);
-            a12 = Vector512.FusedMultiplyAdd(v2, r, a12);
-            a13 = Vector512.FusedMultiplyAdd(v3, r, a13);
+            a1 = Vector512.FusedMultiplyAdd(a, r, a1);
+            b1 = Vector512.FusedMultiplyAdd(b, r, b1);
+            c1 = Vector512.FusedMultiplyAdd(c, r, c1);
             r = Vector512.Load(x2 + i);
-            a20 = Vector512.FusedMultiplyAdd(v0, r, a20);
-            a21 = Vector512.FusedMultiplyAdd(v1, r, a21);
-            a22 = Vector512.FusedMultiplyAdd(v2, r, a22);
-            a23 = Vector512.FusedMultiplyAdd(v3, r, a23);
+            a2 = Vector512.FusedMultiplyAdd(a, r, a2);
+            b2 = Vector512.FusedMultiplyAdd(b, r, b2);
+            c2 = Vector512.FusedMultiplyAdd(c, r, c2);
             r = Vector512.Load(x3 + i);
-            a30 = Vector512.FusedMultiplyAdd(v0, r, a30);
-            a31 = Vector512.FusedMultiplyAdd(v1, r, a31);
-            a32 = Vector512.FusedMultiplyAdd(v2, r, a32);
-            a33 = Vector512.FusedMultiplyAdd(v3, r, a33);
-        }
-        Finish<T, TFormat>(weights, o, whole, x, y + o, Sums(a00, a01, a02, a03));
-        Finish<T, TFormat>(weights, o, whole, x1, y + stride + o, Sums(a10, a11, a12, a13));
-        Finish<T, TFormat>(weights, o, whole, x2, y + 2L * stride + o, Sums(a20, a21, a22, a23));
-        Finish<T, TFormat>(weights, o, whole, x3, y + 3L * stride + o, Sums(a30, a31, a32, a33));
-    }
-
-    /// <summary>Two outputs of eight rows.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Wide<T, TFormat>(T* weights, int o, float* x, float* y, int stride) where T : unmanaged where TFormat : IWeightFormat<T>
-    {
-        int n = From, whole = n & ~15;
-        T* w0 = weights + (long)o * n, w1 = w0 + n;
-        float* x1 = x + 1L * n, x2 = x + 2L * n, x3 = x + 3L * n, x4 = x + 4L * n, x5 = x + 5L * n, x6 = x + 6L * n, x7 = x + 7L * n;
-        Vector512<float> a0 = default, b0 = default, a1 = default, b1 = default, a2 = default, b2 = default, a3 = default, b3 = default, a4 = default, b4 = default, a5 = default, b5 = default, a6 = default, b6 = default, a7 = default, b7 = default;
-        for (var i = 0; i < whole; i += 16)
-        {
-            if ((i & 31) == 0) Prefetch((byte*)w0 + PrefetchBytes + 2L * i * sizeof(T), sizeof(T));
-            var (v, u) = (TFormat.Load(w0 + i), TFormat.Load(w1 + i));
-            var r = Vector512.Load(x + i);
-            a0 = Vector512.FusedMultiplyAdd(v, r, a0);
-            b0 = Vector512.FusedMultiplyAdd(u, r, b0);
-            r = Vector512.Load(x1 + i);
-            a1 = Vector512.FusedMultiplyAdd(v, r, a1);
-            b1 = Vector512.FusedMultiplyAdd(u, r, b1);
-            r = Vector512.Load(x2 + i);
-            a2 = Vector512.FusedMultiplyAdd(v, r, a2);
-            b2 = Vector512.FusedMultiplyAdd(u, r, b2);
-            r = Vector512.Load(x3 + i);
-            a3 = Vector512.FusedMultiplyAdd(v, r, a3);
-            b3 = Vector512.FusedMultiplyAdd(u, r, b3);
+            a3 = Vector512.FusedMultiplyAdd(a, r, a3);
+            b3 = Vector512.FusedMultiplyAdd(b, r, b3);
+            c3 = Vector512.FusedMultiplyAdd(c, r, c3);
             r = Vector512.Load(x4 + i);
-            a4 = Vector512.FusedMultiplyAdd(v, r, a4);
-            b4 = Vector512.FusedMultiplyAdd(u, r, b4);
+            a4 = Vector512.FusedMultiplyAdd(a, r, a4);
+            b4 = Vector512.FusedMultiplyAdd(b, r, b4);
+            c4 = Vector512.FusedMultiplyAdd(c, r, c4);
             r = Vector512.Load(x5 + i);
-            a5 = Vector512.FusedMultiplyAdd(v, r, a5);
-            b5 = Vector512.FusedMultiplyAdd(u, r, b5);
+            a5 = Vector512.FusedMultiplyAdd(a, r, a5);
+            b5 = Vector512.FusedMultiplyAdd(b, r, b5);
+            c5 = Vector512.FusedMultiplyAdd(c, r, c5);
             r = Vector512.Load(x6 + i);
-            a6 = Vector512.FusedMultiplyAdd(v, r, a6);
-            b6 = Vector512.FusedMultiplyAdd(u, r, b6);
+            a6 = Vector512.FusedMultiplyAdd(a, r, a6);
+            b6 = Vector512.FusedMultiplyAdd(b, r, b6);
+            c6 = Vector512.FusedMultiplyAdd(c, r, c6);
             r = Vector512.Load(x7 + i);
-            a7 = Vector512.FusedMultiplyAdd(v, r, a7);
-            b7 = Vector512.FusedMultiplyAdd(u, r, b7);
+            a7 = Vector512.FusedMultiplyAdd(a, r, a7);
+            b7 = Vector512.FusedMultiplyAdd(b, r, b7);
+            c7 = Vector512.FusedMultiplyAdd(c, r, c7);
         }
-        Pair<T, TFormat>(weights, o, whole, x, y + o, n, stride, Sums(a0, b0, a1, b1));
-        Pair<T, TFormat>(weights, o, whole, x2, y + 2L * stride + o, n, stride, Sums(a2, b2, a3, b3));
-        Pair<T, TFormat>(weights, o, whole, x4, y + 4L * stride + o, n, stride, Sums(a4, b4, a5, b5));
-        Pair<T, TFormat>(weights, o, whole, x6, y + 6L * stride + o, n, stride, Sums(a6, b6, a7, b7));
+        Finish<T, TFormat>(wa, o, x, y, stride, Sums(a0, a1, a2, a3));
+        Finish<T, TFormat>(wa, o, x4, y + 4L * stride, stride, Sums(a4, a5, a6, a7));
+        Finish<T, TFormat>(wb, o + apart, x, y, stride, Sums(b0, b1, b2, b3));
+        Finish<T, TFormat>(wb, o + apart, x4, y + 4L * stride, stride, Sums(b4, b5, b6, b7));
+        Finish<T, TFormat>(wc, o + 2 * apart, x, y, stride, Sums(c0, c1, c2, c3));
+        Finish<T, TFormat>(wc, o + 2 * apart, x4, y + 4L * stride, stride, Sums(c4, c5, c6, c7));
     }
 
     /// <summary>Outputs of one row, one after the other, so that memory is read straight through.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Few<T, TFormat>(T* weights, int from, int to, float* x, float* y) where T : unmanaged where TFormat : IWeightFormat<T>
+    private void Row<T, TFormat>(T* weights, int from, int to, float* x, float* y) where T : unmanaged where TFormat : IWeightFormat<T>
     {
         int n = From, whole = n & ~15, fours = n & ~63;
         for (var o = from; o < to; o++)
@@ -267,7 +233,7 @@ internal sealed unsafe partial class WeightMatrix : IDisposable
                 a3 = Vector512.FusedMultiplyAdd(TFormat.Load(w + i + 48), Vector512.Load(x + i + 48), a3);
             }
             for (; i < whole; i += 16) a0 = Vector512.FusedMultiplyAdd(TFormat.Load(w + i), Vector512.Load(x + i), a0);
-            y[o] = End<T, TFormat>(weights, o, whole, x, Sums(a0, a1, a2, a3));
+            y[o] = Finish<T, TFormat>(w, o, x, Sums(a0, a1, a2, a3));
         }
     }
 
@@ -296,37 +262,23 @@ internal sealed unsafe partial class WeightMatrix : IDisposable
         return all.GetLower() + all.GetUpper();
     }
 
-    /// <summary>Four outputs of a row: what fills no vector, the factor of int8, and the bias.</summary>
+    /// <summary>An output of four rows: what fills no vector, the factor of int8, and the bias.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void Finish<T, TFormat>(T* weights, int o, int whole, float* x, float* y, Vector128<float> sums) where T : unmanaged where TFormat : IWeightFormat<T>
+    private void Finish<T, TFormat>(T* w, int o, float* x, float* y, int stride, Vector128<float> sums) where T : unmanaged where TFormat : IWeightFormat<T>
     {
-        for (var i = whole; i < From; i++)
-            sums += Vector128.Create(TFormat.Value(weights[(long)o * From + i]), TFormat.Value(weights[(o + 1L) * From + i]), TFormat.Value(weights[(o + 2L) * From + i]), TFormat.Value(weights[(o + 3L) * From + i])) * x[i];
-        if (_scales is not null) sums *= Vector128.Load(_scales + o);
-        if (_biases is not null) sums += Vector128.Load(_biases + o);
-        sums.Store(y);
+        int n = From;
+        for (var i = n & ~15; i < n; i++) sums += Vector128.Create(x[i], x[n + i], x[2L * n + i], x[3L * n + i]) * TFormat.Value(w[i]);
+        if (_scales is not null) sums *= _scales[o];
+        if (_biases is not null) sums += Vector128.Create(_biases[o]);
+        (y[o], y[stride + o], y[2L * stride + o], y[3L * stride + o]) = (sums[0], sums[1], sums[2], sums[3]);
     }
 
-    /// <summary>The same for two outputs of two rows.</summary>
+    /// <summary>The same for one row, from four partial sums.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void Pair<T, TFormat>(T* weights, int o, int whole, float* x, float* y, int step, int stride, Vector128<float> sums) where T : unmanaged where TFormat : IWeightFormat<T>
-    {
-        for (var i = whole; i < From; i++)
-        {
-            var (first, second) = (TFormat.Value(weights[(long)o * From + i]), TFormat.Value(weights[(o + 1L) * From + i]));
-            sums += Vector128.Create(first * x[i], second * x[i], first * x[step + i], second * x[step + i]);
-        }
-        if (_scales is not null) sums *= Vector128.Create(_scales[o], _scales[o + 1], _scales[o], _scales[o + 1]);
-        if (_biases is not null) sums += Vector128.Create(_biases[o], _biases[o + 1], _biases[o], _biases[o + 1]);
-        (y[0], y[1], y[stride], y[stride + 1]) = (sums[0], sums[1], sums[2], sums[3]);
-    }
-
-    /// <summary>The same for one output, from four partial sums.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private float End<T, TFormat>(T* weights, int o, int whole, float* x, Vector128<float> sums) where T : unmanaged where TFormat : IWeightFormat<T>
+    private float Finish<T, TFormat>(T* w, int o, float* x, Vector128<float> sums) where T : unmanaged where TFormat : IWeightFormat<T>
     {
         var sum = sums[0] + sums[1] + (sums[2] + sums[3]);
-        for (var i = whole; i < From; i++) sum += TFormat.Value(weights[(long)o * From + i]) * x[i];
+        for (var i = From & ~15; i < From; i++) sum += TFormat.Value(w[i]) * x[i];
         if (_scales is not null) sum *= _scales[o];
         return _biases is null ? sum : sum + _biases[o];
     }

@@ -1,12 +1,12 @@
 namespace NotebookKit.Generation.Decoding;
 
 /// <summary>
-/// A few threads that share jobs, thousands of times a second: a job begins and ends within a microsecond, since those who wait spin for a while before they sleep. Parts are taken by whoever is
-/// free, the caller among them, so that a thread that the system has put aside holds nobody up for long. Not thread-safe.
+/// A few threads that share jobs, thousands of times a second: a job begins and ends within a microsecond, since those who wait spin for a while before they sleep. A job has as many parts as there are
+/// threads, taken by whoever is free, the caller among them, so that a thread that the system has put aside holds nobody up. Not thread-safe.
 /// </summary>
 internal sealed class WorkerTeam : IDisposable
 {
-    private const int SpinsBeforeSleep = 5_000, PartsPerThread = 2;
+    private const int SpinsBeforeSleep = 5_000;
     private readonly Thread[] _threads;
     private readonly SemaphoreSlim _wake = new(0);
     private Action<int>? _job;
@@ -18,7 +18,7 @@ internal sealed class WorkerTeam : IDisposable
     /// <param name="size">Threads, the caller included.</param>
     public WorkerTeam(int size)
     {
-        Parts = size == 1 ? 1 : PartsPerThread * size;
+        Parts = size;
         _threads = [.. Enumerable.Range(1, size - 1).Select(i => new Thread(Work) { IsBackground = true, Name = $"decoding {i}" })];
         foreach (var thread in _threads) thread.Start();
     }
