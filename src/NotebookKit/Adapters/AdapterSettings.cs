@@ -144,7 +144,7 @@ public sealed record PromptSettings : AdapterSettings
     }
 }
 
-/// <summary>Prefix tuning (Li &amp; Liang 2021, https://arxiv.org/abs/2101.00190), without its reparametrisation: keys and values in every layer that all tokens see. Changes outputs from the start; cannot be merged.</summary>
+/// <summary>Prefix tuning (Li &amp; Liang 2021, https://arxiv.org/abs/2101.00190), without its reparametrisation: keys and values in every layer that all tokens see (of an encoder-decoder, those of the target). Changes outputs from the start; cannot be merged.</summary>
 public sealed record PrefixSettings : AdapterSettings
 {
     /// <inheritdoc/>

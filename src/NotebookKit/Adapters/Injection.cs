@@ -64,7 +64,9 @@ internal sealed class Injection : IDisposable
     {
         var (layers, groups, width) = Heads(_model.Config);
         var all = Vectors!.view(Vectors.size(0), 2 * layers, groups, width).permute(1, 2, 0, 3);                     // (2 L, G, n, d)
-        return [.. Enumerable.Range(0, layers).Select(i => (all[2 * i], all[2 * i + 1]))];
+        // Of an encoder-decoder, the reference doubles them to four a layer, keys and values for the target and for the source, and uses the target's alone: layer i reads pair 2 i modulo L.
+        var step = _model is EncoderDecoderModel ? 4 : 2;
+        return [.. Enumerable.Range(0, layers).Select(i => step * i % (2 * layers)).Select(at => (all[at], all[at + 1]))];
     }
 
     public void Dispose()
@@ -125,7 +127,7 @@ internal sealed class Injection : IDisposable
     private void Prompt(PromptSettings settings, Generator random)
     {
         Unwanted(settings);
-        if (_model.Config.ModelType is "gemma3_text" or "marian") throw new ArgumentException($"PromptSettings: a {_model.Config.ModelType} model multiplies what its table gives, and the reference leaves open whether a prompt's vectors are, too; it takes LoraSettings.", nameof(settings));
+        if (_model.Config.ModelType == "marian") throw new ArgumentException("PromptSettings: a marian model multiplies what its table gives, which the reference leaves out, for the text, too, once a prompt stands before it; it takes LoraSettings or PrefixSettings.", nameof(settings));
         var table = _layers.FirstOrDefault(l => l.Layer.Kind == LayerKind.Table && l.Path.Split('.')[^1] is "word_embeddings" or "wte" or "embed_tokens" or "embed_in" or "tok_embeddings" or "shared");
         if (table.Layer is null) throw new ArgumentException($"PromptSettings: a {_model.Config.ModelType} model has no token table that is known by name.", nameof(settings));
         if (settings.Tokens >= _model.MaximumPositions) throw new ArgumentOutOfRangeException(nameof(settings), settings.Tokens, $"PromptSettings.Tokens leaves no place for a text: the model has {_model.MaximumPositions} positions.");
@@ -136,15 +138,18 @@ internal sealed class Injection : IDisposable
         var vectors = weight.index_select(0, drawn).to(ScalarType.Float32);
         if (_model is EncoderDecoderModel) vectors = cat([vectors, vectors]);  // the reference holds as many again for the answer's side, and reads them nowhere
         Vectors = new Parameter(vectors.MoveToOuterDisposeScope());
-        var scaled = _model is EncoderDecoderModel && _model.Config.Flag("scale_embedding", false);
+        // These multiply what the table gives; a prompt's vectors stand beside the product.
+        var scaled = _model.Config.ModelType is "gemma3_text" or "gemma3" || (_model is EncoderDecoderModel && _model.Config.Flag("scale_embedding", false));
         Parts = [new PromptPart(table.Path, table.Layer, Vectors, scaled ? 1 / Math.Sqrt(weight.size(1)) : 1)];
     }
 
     private void MakePrefix(PrefixSettings settings, Generator random)
     {
         Unwanted(settings);
-        if (_model is not (DecoderModel or Models.Encoders.Bert)) throw new ArgumentException($"PrefixSettings is for decoders and the BERT family; a {_model.Config.ModelType} model takes LoraSettings.", nameof(settings));
+        if (_model is not (DecoderModel or EncoderDecoderModel or Models.Encoders.Bert)) throw new ArgumentException($"PrefixSettings is for decoders, encoder-decoders and the BERT family; a {_model.Config.ModelType} model takes LoraSettings.", nameof(settings));
         var (layers, groups, width) = Heads(_model.Config);
+        if (_model is EncoderDecoderModel && (layers, groups, width) is var source && HeadsOfDecoder(_model.Config, source) is var target && target != source)
+            throw new ArgumentException($"PrefixSettings: a prefix has the encoder's layers, heads and head width, {source}, and this model's decoder has {target}; it takes LoraSettings.", nameof(settings));
         using var scope = NewDisposeScope();
         Vectors = new Parameter((randn(settings.Tokens, 2 * layers * groups * width, generator: random) * 0.02).MoveToOuterDisposeScope());
     }
@@ -159,6 +164,13 @@ internal sealed class Injection : IDisposable
     {
         var (layers, heads, width) = (config.Int(["num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers"], 12), config.Int(["num_attention_heads", "n_head", "n_heads", "num_heads", "encoder_attention_heads"], 12), config.Int(["hidden_size", "n_embd", "dim", "d_model"], 768));
         return (layers, config.Int("num_key_value_heads", heads), config.Int("head_dim", width / heads));
+    }
+
+    /// <summary>The same of an encoder-decoder's other side, where it has figures of its own; T5 alone says how wide a head is.</summary>
+    private static (int Layers, int Groups, int Width) HeadsOfDecoder(ConfigJson config, (int Layers, int Groups, int Width) encoder)
+    {
+        var heads = config.Int("decoder_attention_heads", encoder.Groups);
+        return (config.Int(["num_decoder_layers", "decoder_layers"], encoder.Layers), heads, config.Int("d_kv", encoder.Groups * encoder.Width / heads));
     }
 
     private (string Path, IAdaptable Layer)[] Match(ModulePattern pattern, AdapterSettings settings, bool tables)

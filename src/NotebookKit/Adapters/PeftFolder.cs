@@ -160,7 +160,7 @@ internal static class PeftFolder
             case PromptSettings or PrefixSettings:
                 var (count, heads, width) = Injection.Heads(model.Config);
                 var sides = model is EncoderDecoderModel ? 2 : 1;
-                (json["num_layers"], json["num_attention_heads"], json["num_transformer_submodules"], json["num_virtual_tokens"], json["token_dim"]) = (count, heads, sides, adapter.Vectors!.size(0) / sides, settings is PromptSettings ? adapter.Vectors.size(1) : heads * width);
+                (json["num_layers"], json["num_attention_heads"], json["num_transformer_submodules"], json["num_virtual_tokens"], json["token_dim"]) = (count, heads, sides, adapter.Vectors!.size(0) / (settings is PromptSettings ? sides : 1), settings is PromptSettings ? adapter.Vectors.size(1) : heads * width);
                 if (settings is PromptSettings) json["prompt_tuning_init"] = "RANDOM";
                 else (json["encoder_hidden_size"], json["prefix_projection"]) = (heads * width, false);
                 break;

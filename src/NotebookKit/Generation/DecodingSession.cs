@@ -43,6 +43,22 @@ internal abstract class DecodingSession : IDisposable
         return [.. Enumerable.Range(0, (int)wide.size(0)).Select(i => flat[(i * width)..((i + 1) * width)])];
     }
 
+    /// <summary>Keys and values that an adapter puts before every row's, or <c>null</c>; whoever asked drops them.</summary>
+    protected static IReadOnlyList<(Tensor Keys, Tensor Values)>? PrefixOf(LanguageModel model)
+    {
+        using var noGradient = no_grad();
+        return model.Adapter?.Prefix()?.Select(p => (p.Keys.DetachFromDisposeScope(), p.Values.DetachFromDisposeScope())).ToArray();
+    }
+
+    protected static void Drop(IReadOnlyList<(Tensor Keys, Tensor Values)>? prefix)
+    {
+        foreach (var (keys, values) in prefix ?? [])
+        {
+            keys.Dispose();
+            values.Dispose();
+        }
+    }
+
     protected static Tensor Column(int[] ids) => tensor(Array.ConvertAll(ids, i => (long)i), [ids.Length, 1]);
 
     protected static void Replace(ref Tensor? held, Tensor? value)
@@ -64,7 +80,7 @@ internal sealed class DecoderSession : DecodingSession
     public DecoderSession(DecoderModel model, int[][] prompts, bool useCache)
     {
         (_model, _prompts) = (model, prompts);
-        using (no_grad()) _prefix = model.Adapter?.Prefix()?.Select(p => (p.Keys.DetachFromDisposeScope(), p.Values.DetachFromDisposeScope())).ToArray();
+        _prefix = PrefixOf(model);
         if (useCache) _cache = new KeyValueCache(_prefix);
         var rows = prompts;
         if (model.Adapter is { PromptTokens: > 0 and var n }) rows = [.. prompts.Select(p => (int[])[.. Enumerable.Range(0, n).Select(i => -1 - i), .. p])];
@@ -116,17 +132,14 @@ internal sealed class DecoderSession : DecodingSession
         _ids?.Dispose();
         _mask?.Dispose();
         _cache?.Dispose();
-        foreach (var (keys, values) in _prefix ?? [])
-        {
-            keys.Dispose();
-            values.Dispose();
-        }
+        Drop(_prefix);
     }
 }
 
 internal sealed class EncoderDecoderSession : DecodingSession
 {
     private readonly EncoderDecoderModel _model;
+    private readonly IReadOnlyList<(Tensor Keys, Tensor Values)>? _prefix;
     private readonly KeyValueCache? _cache;
     private readonly int _rows;
     private EncoderInputs _source;
@@ -134,7 +147,8 @@ internal sealed class EncoderDecoderSession : DecodingSession
 
     public EncoderDecoderSession(EncoderDecoderModel model, int[][] sources, bool useCache)
     {
-        (_model, _rows, _cache) = (model, sources.Length, useCache ? new KeyValueCache() : null);
+        (_model, _rows, _prefix) = (model, sources.Length, PrefixOf(model));
+        if (useCache) _cache = new KeyValueCache(_prefix);
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         var batch = Data.Batch.Pad(sources, model.PadId);
@@ -158,8 +172,10 @@ internal sealed class EncoderDecoderSession : DecodingSession
         using var scope = NewDisposeScope();
         if (chosen is not null) Replace(ref _ids, cat([_ids!, Column(chosen)], 1));
         var fresh = _cache is null || chosen is null ? _ids! : _ids!.narrow(1, _ids.size(1) - 1, 1);
-        using var inputs = new DecoderInputs(fresh, past: _cache?.Length ?? 0, attentionType: _model.DataType);
-        var hidden = _model.Decode(inputs, _memory!, _source, _cache);
+        using var prefix = _cache is null && _prefix is not null ? new KeyValueCache(_prefix, keeps: false) : null;
+        var held = _cache ?? prefix;
+        using var inputs = new DecoderInputs(fresh, past: held?.Length ?? 0, attentionType: _model.DataType);
+        var hidden = _model.Decode(inputs, _memory!, _source, held);
         return Rows(_model.Logits(hidden.select(1, hidden.size(1) - 1)));
     }
 
@@ -181,6 +197,7 @@ internal sealed class EncoderDecoderSession : DecodingSession
         _memory?.Dispose();
         _ids?.Dispose();
         _cache?.Dispose();
+        Drop(_prefix);
     }
 
     private EncoderInputs Source(Tensor ids, Tensor? mask)

@@ -40,10 +40,11 @@ public static class SequenceGenerator
             if (prompts[row].Length == 0) throw new ArgumentException($"Prompt {row + 1} of {prompts.Count} is empty.", nameof(prompts));
             if (Array.FindIndex(prompts[row], id => id < 0 || id >= vocabulary) is >= 0 and var bad)
                 throw new ArgumentException($"Prompt {row + 1}: id {prompts[row][bad]} at place {bad} is outside the vocabulary [0, {vocabulary}).", nameof(prompts));
-            var length = (model is DecoderModel ? (long)prompts[row].Length + settings.MaximumNewTokens - 1 : prompts[row].Length) + model.AdapterTokens;
+            var added = model is DecoderModel ? model.AdapterTokens : model.Adapter?.PromptTokens ?? 0;
+            var length = (model is DecoderModel ? (long)prompts[row].Length + settings.MaximumNewTokens - 1 : prompts[row].Length) + added;
             if (length > model.MaximumPositions)
                 throw new ArgumentException($"Prompt {row + 1} has {prompts[row].Length} tokens"
-                    + (model is DecoderModel ? $" and {settings.MaximumNewTokens} are to follow" : "") + (model.AdapterTokens > 0 ? $", and the adapter puts {model.AdapterTokens} in front" : "") + $"; '{model.Config.Source}' takes at most {model.MaximumPositions} positions.", nameof(prompts));
+                    + (model is DecoderModel ? $" and {settings.MaximumNewTokens} are to follow" : "") + (added > 0 ? $", and the adapter puts {added} in front" : "") + $"; '{model.Config.Source}' takes at most {model.MaximumPositions} positions.", nameof(prompts));
         }
         if (prompts.Count == 0) return [];
         return settings.Beams > 1 ? BeamSearch.Run(model, [.. prompts], settings, cancellation) : OneByOne(model, [.. prompts], settings, tokens, decode, cancellation);

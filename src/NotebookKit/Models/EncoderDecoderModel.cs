@@ -36,8 +36,9 @@ public abstract class EncoderDecoderModel : LanguageModel
     /// <summary>Logits (B, T, V) of target ids (B, T), each place seeing the source and the target before it.</summary>
     public Tensor forward(EncoderInputs source, Tensor target)
     {
-        var (inputs, whole) = (new DecoderInputs(target, attentionType: DataType), WithPrompt(source));
-        try { return Logits(Decode(inputs, Encode(whole), whole)); }
+        var (inputs, whole) = (new DecoderInputs(target, attentionType: DataType, past: Adapter?.PrefixTokens ?? 0), WithPrompt(source));
+        using var prefix = Adapter?.Prefix() is { } pairs ? new KeyValueCache(pairs, keeps: false) : null;
+        try { return Logits(Decode(inputs, Encode(whole), whole, prefix)); }
         finally
         {
             if (!RecomputesLayers)                                            // else the backward pass reads them once more; they go with the caller's scope
@@ -49,7 +50,7 @@ public abstract class EncoderDecoderModel : LanguageModel
     }
 
     /// <summary>The source after an adapter's prompt, or as it is.</summary>
-    internal EncoderInputs WithPrompt(EncoderInputs source) => AdapterTokens == 0 ? source : source.After(Adapter!);
+    internal EncoderInputs WithPrompt(EncoderInputs source) => Adapter is { PromptTokens: > 0 } adapter ? source.After(adapter) : source;
 
     /// <summary>The decoder's input for labels (B, T): shifted right, the start token in front, -100 as padding.</summary>
     public virtual Tensor ShiftRight(Tensor labels)

@@ -65,7 +65,7 @@ internal interface IModelAdapter : IDisposable
     /// <summary>Tokens it puts in front of every sequence: places with the ids -1, -2, …</summary>
     int PromptTokens { get; }
 
-    /// <summary>Keys that every token sees beside its own sequence's, in every layer.</summary>
+    /// <summary>Keys that every token sees beside its own sequence's, in every layer; of an encoder-decoder, every token of the target.</summary>
     int PrefixTokens { get; }
 
     /// <summary>These keys and their values, layer by layer, (G, n, d) each; <c>null</c> where there are none. New views at every call.</summary>

@@ -34,9 +34,10 @@ public sealed class KeyValueCache : IDisposable
         return _own[layer];
     }
 
-    /// <summary>Keys and values of the other sequence, computed once.</summary>
+    /// <summary>Keys and values of the other sequence, computed once where they are kept.</summary>
     internal (Tensor Keys, Tensor Values) Cross(int layer, Func<(Tensor Keys, Tensor Values)> compute)
     {
+        if (!_keeps) return compute();
         if (_cross.TryGetValue(layer, out var held)) return held;
         var (keys, values) = compute();
         Replace(_cross, layer, keys, values);
