@@ -88,29 +88,46 @@ internal sealed class LoraLinear : AdapterPart
     private Tensor Weight() => Layer.Kind == LayerKind.Transposed ? Layer.Numbers().t() : Layer.Numbers();
 }
 
-/// <summary>LoRA beside a table: its change of a row is B times a column of A. A (r, rows), B (to, r).</summary>
+/// <summary>LoRA beside a table: its change of a row is B times a column of A. A (r, rows), B (to, r). DoRA's lengths are those of the table's columns, (to).</summary>
 internal sealed class LoraTable : AdapterPart
 {
     private readonly Parameter _a, _b;
+    private readonly Parameter? _magnitude;
     private readonly double _scale;
 
-    public LoraTable(string path, IAdaptable layer, int rank, double scale, Generator random) : base(path, layer)
+    public LoraTable(string path, IAdaptable layer, bool decomposes, int rank, double scale, Generator random) : base(path, layer)
     {
         var (rows, to) = layer.Widths;
         using var scope = NewDisposeScope();
         (_a, _b, _scale) = (new Parameter(zeros(rank, rows).MoveToOuterDisposeScope()), new Parameter(randn(to, rank, generator: random).MoveToOuterDisposeScope()), scale);
+        using var noGradient = no_grad();
+        if (decomposes) _magnitude = new Parameter(Layer.Numbers().norm(0).MoveToOuterDisposeScope());
     }
 
-    public override IEnumerable<(string Name, Parameter Parameter)> Parameters => [("lora_embedding_A", _a), ("lora_embedding_B", _b)];
+    public override IEnumerable<(string Name, Parameter Parameter)> Parameters => _magnitude is null
+        ? [("lora_embedding_A", _a), ("lora_embedding_B", _b)]
+        : [("lora_embedding_A", _a), ("lora_embedding_B", _b), ("lora_magnitude_vector", _magnitude)];
 
     public override Tensor Apply(Tensor x, Func<Tensor, Tensor> layer)
     {
         var y = layer(x);
         var columns = _a.t().index_select(0, x.reshape(-1));                                                         // (…, r)
-        return y + (nn.functional.linear(columns, _b) * _scale).view(y.shape).to(y.dtype);
+        y = y + (nn.functional.linear(columns, _b) * _scale).view(y.shape).to(y.dtype);
+        return _magnitude is null ? y : y * Factor(Layer.Numbers()).to(y.dtype);
     }
 
-    public override (Tensor Weight, Tensor? Bias)? Merged(Tensor weight, Tensor? bias) => (weight + _b.matmul(_a).t() * _scale, bias);
+    public override (Tensor Weight, Tensor? Bias)? Merged(Tensor weight, Tensor? bias) => (_magnitude is null ? Changed(weight) : Changed(weight) * Factor(weight), bias);
+
+    private Tensor Changed(Tensor weight) => weight + _b.matmul(_a).t() * _scale;                                     // (rows, to)
+
+    /// <summary>m / ‖W + α/r (B A)ᵀ‖, column by column; the norm has no gradient.</summary>
+    private Tensor Factor(Tensor weight)
+    {
+        using var noGradient = no_grad();
+        var norm = Changed(weight).norm(0);
+        using var gradient = enable_grad();
+        return _magnitude! / norm;
+    }
 }
 
 /// <summary>A factor on each number that comes out of a layer, or goes into it.</summary>

@@ -69,7 +69,7 @@ public sealed record LoraSettings : AdapterSettings
     /// <summary>rsLoRA: the factor is α / √r, so that large ranks learn as fast as small ones (Kalajdzievski 2023, https://arxiv.org/abs/2312.03732). Default no.</summary>
     public bool RankStabilised { get; init; }
 
-    /// <summary>DoRA: a weight's direction is changed by LoRA and its length, row by row, trained apart (Liu et al. 2024, https://arxiv.org/abs/2402.09353). Default no.</summary>
+    /// <summary>DoRA: a weight's direction is changed by LoRA and its length, row by row (of a table, column by column), trained apart (Liu et al. 2024, https://arxiv.org/abs/2402.09353). Default no.</summary>
     public bool DecomposesWeights { get; init; }
 
     /// <summary>LoRA+: how many times faster B learns than A (Hayou et al. 2024, https://arxiv.org/abs/2402.12354, who recommend 16); 1 is plain LoRA. Default 1.</summary>

@@ -102,8 +102,7 @@ internal sealed class Injection : IDisposable
             var (rank, alpha) = (Pattern(settings.RankPattern, l.Path, settings.Rank), Pattern(settings.AlphaPattern, l.Path, settings.Alpha));
             var scale = alpha / (settings.RankStabilised ? Math.Sqrt(rank) : rank);
             if (l.Layer.Kind != LayerKind.Table) return (AdapterPart)new LoraLinear(l.Path, l.Layer, settings, rank, scale, _model.Dropout, () => _model.training, random);
-            if (settings.DecomposesWeights) throw new ArgumentException($"LoraSettings.DecomposesWeights: '{l.Path}' is a table, whose weights DoRA does not decompose here. Leave it out of Targets.", nameof(settings));
-            return new LoraTable(l.Path, l.Layer, rank, scale, random);
+            return new LoraTable(l.Path, l.Layer, settings.DecomposesWeights, rank, scale, random);
         })];
         TrainedAsAWhole = settings.Biases switch
         {

@@ -12,7 +12,8 @@ namespace NotebookKit.ContinualLearning;
 
 /// <summary>
 /// Elastic weight consolidation (Kirkpatrick et al. 2017, https://arxiv.org/abs/1612.00796): λ/2 Σ F (w − w₀)², where F is the diagonal of the Fisher information on old examples, measured at w₀: weights that
-/// old answers depend on are held, others are free.
+/// old answers depend on are held, others are free. Every task's F is divided by its mean (as Schwarz et al. 2018, https://arxiv.org/abs/1805.06370, normalise it), and terms of several tasks are averaged: so λ
+/// means the same whatever the model, however sure of its answers it was, and however many tasks there are; on average a weight is held as <see cref="L2Sp"/> of that strength holds it.
 /// </summary>
 public sealed class Ewc : Retention
 {
@@ -20,8 +21,8 @@ public sealed class Ewc : Retention
     private readonly double _strength;
 
     /// <summary>Holds nothing yet.</summary>
-    /// <param name="strength">λ, above 0. The Fisher information is a mean over examples. Default 1e5: Fisher information of a finetuned encoder is small, and at 100 nothing is held (measured on intents in two instalments).</param>
-    public Ewc(double strength = 1e5) => _strength = strength > 0 ? strength : throw new ArgumentOutOfRangeException(nameof(strength), strength, "The strength is above 0.");
+    /// <param name="strength">λ, above 0. Default 1 (chosen on two draws of intents in two and in five instalments).</param>
+    public Ewc(double strength = 1) => _strength = strength > 0 ? strength : throw new ArgumentOutOfRangeException(nameof(strength), strength, "The strength is above 0.");
 
     /// <summary>Holds what a task's answers depend on, from now on and beside the tasks held already.</summary>
     /// <param name="classifier">As it was left by the task.</param>
@@ -56,7 +57,18 @@ public sealed class Ewc : Retention
                 weights[i].parameter.grad = null;
             }
         }
+        Normalise(sums);
         _tasks.Add((new WeightSnapshot(weights.Select(w => (w.name, (Tensor)w.parameter))), new WeightSnapshot(weights.Select((w, i) => (w.name, sums[i])))));
+    }
+
+    /// <summary>Divides by the mean of all, so that every task is held alike, however sure the model was of its answers.</summary>
+    private static void Normalise(Tensor[] information)
+    {
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        var mean = information.Sum(i => i.sum().item<float>()) / information.Sum(i => i.numel());
+        if (mean > 0)
+            foreach (var one in information) one.div_(mean);
     }
 
     internal override void Begin(TextClassifier classifier, TextDataset train)
@@ -76,7 +88,7 @@ public sealed class Ewc : Retention
                 using var scope = NewDisposeScope();
                 var (old, rows) = (start[name], start[name].size(0));          // a head that has got more classes since: the old ones' rows
                 var (now, target) = rows == parameter.size(0) ? ((Tensor)parameter, gradient) : (parameter.narrow(0, 0, rows), gradient.narrow(0, 0, rows));
-                target.add_(((now - old) * information[name]).to(gradient.dtype), alpha: _strength);
+                target.add_(((now - old) * information[name]).to(gradient.dtype), alpha: _strength / _tasks.Count);
             }
         }
     }
