@@ -72,7 +72,7 @@ internal static class StepBenchmark
         var best = Best(2 * rounds,
             Of(() => F.gelu(wide).backward([wideGradient])),
             Of(() => F.layer_norm(narrow, [width], weight, bias, 1e-12).backward([gradient])),
-            Of(() => gradient.sum(0)), Of(() => wideGradient.sum(0)),
+            Of(() => gradient.sum([0L])), Of(() => wideGradient.sum([0L])),
             Of(() => table.index_select(0, ids).backward([gradient])));
         foreach (var one in new[] { wide, narrow, table, weight, bias, wideGradient, gradient, ids }) one.Dispose();
         return [("GELU", shape.Layers * best[0]), ("layer norms", (2 * shape.Layers + 1) * best[1]), ("gradients of biases", shape.Layers * (5 * best[2] + best[3])), ("the gradient of the word table", best[4])];

@@ -63,13 +63,13 @@ public sealed class AdapterTests
     {
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
-        using var model = Open("llama-gqa");
-        using var adapter = Adapter.Add(model, new LoraSettings { Rank = 2, Alpha = 6, DecomposesWeights = true, Targets = ModulePattern.Named("embed_tokens") });
-        var own = adapter.Parameters().ToDictionary(p => p.Name[(p.Name.LastIndexOf('.') + 1)..], p => p.Parameter);
+        using var model = Open("bert-seqcls");
+        using var adapter = Adapter.Add(model, new LoraSettings { Rank = 2, Alpha = 6, DecomposesWeights = true, Targets = ModulePattern.Named("word_embeddings") });
+        var own = adapter.Parameters().Where(p => p.Name.Contains("lora", StringComparison.Ordinal)).ToDictionary(p => p.Name[(p.Name.LastIndexOf('.') + 1)..], p => p.Parameter);
         foreach (var parameter in own.Values) parameter.add_(rand_like(parameter));
-        var table = model.OwnParameters().First(p => p.Name.EndsWith("embed_tokens.weight", StringComparison.Ordinal)).Parameter;
+        var table = model.OwnParameters().First(p => p.Name.EndsWith("word_embeddings.weight", StringComparison.Ordinal)).Parameter;
         var changed = table + 3 * own["lora_embedding_A"].t().matmul(own["lora_embedding_B"].t());                               // α / r = 3
-        var expected = changed / changed.pow(2).sum(0).sqrt() * own["lora_magnitude_vector"];
+        var expected = changed / changed.pow(2).sum([0L]).sqrt() * own["lora_magnitude_vector"];
         var with = Answer(model);
         adapter.Deactivate();
         table.copy_(expected);
