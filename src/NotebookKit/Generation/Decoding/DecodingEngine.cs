@@ -18,7 +18,7 @@ internal sealed unsafe class DecodingEngine : IDisposable
     /// <summary>Weights of so few bytes are read faster by one thread than two can agree on who does what.</summary>
     private const long BytesWorthSharing = 4 << 20;
 
-    /// <summary>Most tokens of a pass.</summary>
+    /// <summary>Most tokens of a pass; a multiple of eight, which products work in.</summary>
     public const int MostRows = 16;
 
     /// <summary>x σ(2u) with u = √(2/π) (x + 0.044715 x³) is the tanh approximation of GELU (Hendrycks &amp; Gimpel 2016).</summary>

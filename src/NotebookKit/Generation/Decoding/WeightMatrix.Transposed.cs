@@ -22,14 +22,14 @@ internal sealed unsafe partial class WeightMatrix
     }
 
     /// <summary>
-    /// Y = X[first..end] W[first..end] for groups of eight rows. Twelve inputs are added at once, which are far apart, so that each is one of twelve streams that run straight through memory.
+    /// Y = X[first..end] W[first..end] for groups of eight rows. Eight inputs are added at once, which are far apart, so that each is one of eight streams that run straight through memory.
     /// </summary>
     private void AddInputs(float* x, int rows, float* y, int first, int end)
     {
         const int GroupNumbers = PanelInputs * PackedInputs * RowsAtOnce;
         var weights = (float*)_weights + (long)first * To;
         var groups = rows / RowsAtOnce;
-        var packed = stackalloc float[groups * GroupNumbers];                 // inputs of eight rows side by side: (groups, 12 streams, 8 inputs, 8 rows)
+        var packed = stackalloc float[groups * GroupNumbers];                 // inputs of eight rows side by side: (groups, 8 streams, 8 inputs, 8 rows)
         new Span<float>(y, rows * To).Clear();
         x += first;
         var apart = (end - first) / PanelInputs;
