@@ -21,6 +21,15 @@ internal abstract class AdapterPart(string path, IAdaptable layer) : ILayerAdapt
 
     /// <summary>Weight and bias that give by themselves what the layer gives with this part, in fp32; <c>null</c> where no weight does. <paramref name="weight"/> and <paramref name="bias"/> are in fp32.</summary>
     public abstract (Tensor Weight, Tensor? Bias)? Merged(Tensor weight, Tensor? bias);
+
+    /// <summary>DoRA: m over the lengths of a changed weight along a dimension; the lengths have no gradient (section 4.3 of the paper).</summary>
+    protected static Tensor OverLengths(Parameter magnitude, Func<Tensor> changed, int dimension)
+    {
+        using var noGradient = no_grad();
+        var lengths = changed().norm(dimension);
+        using var gradient = enable_grad();
+        return magnitude / lengths;
+    }
 }
 
 /// <summary>LoRA beside a linear layer. x (…, from), y (…, to), A (r, from), B (to, r).</summary>
@@ -75,14 +84,8 @@ internal sealed class LoraLinear : AdapterPart
         return (sum * (Layer.Kind == LayerKind.Transposed ? factor.t() : factor), bias);
     }
 
-    /// <summary>m / ‖W + α/r B A‖, row by row; the norm has no gradient (section 4.3 of the paper).</summary>
-    private Tensor Factor()
-    {
-        using var noGradient = no_grad();
-        var norm = (Weight() + _b.matmul(_a) * _scale).norm(1);
-        using var gradient = enable_grad();
-        return _magnitude! / norm;
-    }
+    /// <summary>m / ‖W + α/r B A‖, row by row.</summary>
+    private Tensor Factor() => OverLengths(_magnitude!, () => Weight() + _b.matmul(_a) * _scale, 1);
 
     /// <summary>W, (to, from), in fp32.</summary>
     private Tensor Weight() => Layer.Kind == LayerKind.Transposed ? Layer.Numbers().t() : Layer.Numbers();
@@ -120,14 +123,8 @@ internal sealed class LoraTable : AdapterPart
 
     private Tensor Changed(Tensor weight) => weight + _b.matmul(_a).t() * _scale;                                     // (rows, to)
 
-    /// <summary>m / ‖W + α/r (B A)ᵀ‖, column by column; the norm has no gradient.</summary>
-    private Tensor Factor(Tensor weight)
-    {
-        using var noGradient = no_grad();
-        var norm = Changed(weight).norm(0);
-        using var gradient = enable_grad();
-        return _magnitude! / norm;
-    }
+    /// <summary>m / ‖W + α/r (B A)ᵀ‖, column by column.</summary>
+    private Tensor Factor(Tensor weight) => OverLengths(_magnitude!, () => Changed(weight), 0);
 }
 
 /// <summary>A factor on each number that comes out of a layer, or goes into it.</summary>
