@@ -146,8 +146,9 @@ internal sealed class Injection : IDisposable
     {
         Unwanted(settings);
         if (_model is not (DecoderModel or EncoderDecoderModel or Models.Encoders.Bert)) throw new ArgumentException($"PrefixSettings is for decoders, encoder-decoders and the BERT family; a {_model.Config.ModelType} model takes LoraSettings.", nameof(settings));
-        var (layers, groups, width) = Heads(_model.Config);
-        if (_model is EncoderDecoderModel && (layers, groups, width) is var source && HeadsOfDecoder(_model.Config, source) is var target && target != source)
+        var source = Heads(_model.Config);
+        var (layers, groups, width) = source;
+        if (_model is EncoderDecoderModel && HeadsOfDecoder(_model.Config, source) is var target && target != source)
             throw new ArgumentException($"PrefixSettings: a prefix has the encoder's layers, heads and head width, {source}, and this model's decoder has {target}; it takes LoraSettings.", nameof(settings));
         using var scope = NewDisposeScope();
         Vectors = new Parameter((randn(settings.Tokens, 2 * layers * groups * width, generator: random) * 0.02).MoveToOuterDisposeScope());

@@ -50,6 +50,9 @@ internal abstract class DecodingSession : IDisposable
         return model.Adapter?.Prefix()?.Select(p => (p.Keys.DetachFromDisposeScope(), p.Values.DetachFromDisposeScope())).ToArray();
     }
 
+    /// <summary>What every pass reads and, where a cache is wanted, adds to; <c>null</c> where there is neither that nor a prefix.</summary>
+    protected static KeyValueCache? CacheOf(IReadOnlyList<(Tensor Keys, Tensor Values)>? prefix, bool keeps) => keeps || prefix is not null ? new KeyValueCache(prefix, keeps) : null;
+
     protected static void Drop(IReadOnlyList<(Tensor Keys, Tensor Values)>? prefix)
     {
         foreach (var (keys, values) in prefix ?? [])
@@ -81,7 +84,7 @@ internal sealed class DecoderSession : DecodingSession
     {
         (_model, _prompts) = (model, prompts);
         _prefix = PrefixOf(model);
-        if (useCache) _cache = new KeyValueCache(_prefix);
+        _cache = CacheOf(_prefix, useCache);
         var rows = prompts;
         if (model.Adapter is { PromptTokens: > 0 and var n }) rows = [.. prompts.Select(p => (int[])[.. Enumerable.Range(0, n).Select(i => -1 - i), .. p])];
         var (length, before) = (rows.Max(p => p.Length), (int)(_prefix?[0].Keys.size(1) ?? 0));
@@ -110,11 +113,9 @@ internal sealed class DecoderSession : DecodingSession
             Replace(ref _ids, cat([_ids!, Column(chosen)], 1));
             if (_mask is not null) Replace(ref _mask, cat([_mask, ones(chosen.Length, 1, dtype: ScalarType.Bool)], 1));
         }
-        var fresh = _cache is null || chosen is null ? _ids! : _ids!.narrow(1, _ids.size(1) - 1, 1);
-        using var prefix = _cache is null && _prefix is not null ? new KeyValueCache(_prefix, keeps: false) : null;
-        var held = _cache ?? prefix;
-        using var inputs = new DecoderInputs(fresh, _mask, past: held?.Length ?? 0, attentionType: _model.DataType);
-        var hidden = _model.Decode(inputs, held);
+        var fresh = _cache is not { Keeps: true } || chosen is null ? _ids! : _ids!.narrow(1, _ids.size(1) - 1, 1);
+        using var inputs = new DecoderInputs(fresh, _mask, past: _cache?.Length ?? 0, attentionType: _model.DataType);
+        var hidden = _model.Decode(inputs, _cache);
         return Rows(_model.Logits(hidden.select(1, hidden.size(1) - 1)));
     }
 
@@ -148,7 +149,7 @@ internal sealed class EncoderDecoderSession : DecodingSession
     public EncoderDecoderSession(EncoderDecoderModel model, int[][] sources, bool useCache)
     {
         (_model, _rows, _prefix) = (model, sources.Length, PrefixOf(model));
-        if (useCache) _cache = new KeyValueCache(_prefix);
+        _cache = CacheOf(_prefix, useCache);
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         var batch = Data.Batch.Pad(sources, model.PadId);
@@ -171,11 +172,9 @@ internal sealed class EncoderDecoderSession : DecodingSession
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         if (chosen is not null) Replace(ref _ids, cat([_ids!, Column(chosen)], 1));
-        var fresh = _cache is null || chosen is null ? _ids! : _ids!.narrow(1, _ids.size(1) - 1, 1);
-        using var prefix = _cache is null && _prefix is not null ? new KeyValueCache(_prefix, keeps: false) : null;
-        var held = _cache ?? prefix;
-        using var inputs = new DecoderInputs(fresh, past: held?.Length ?? 0, attentionType: _model.DataType);
-        var hidden = _model.Decode(inputs, _memory!, _source, held);
+        var fresh = _cache is not { Keeps: true } || chosen is null ? _ids! : _ids!.narrow(1, _ids.size(1) - 1, 1);
+        using var inputs = new DecoderInputs(fresh, past: _cache?.Length ?? 0, attentionType: _model.DataType);
+        var hidden = _model.Decode(inputs, _memory!, _source, _cache);
         return Rows(_model.Logits(hidden.select(1, hidden.size(1) - 1)));
     }
 

@@ -7,7 +7,6 @@ public sealed class KeyValueCache : IDisposable
 {
     private readonly Dictionary<int, (Tensor Keys, Tensor Values)> _own = [], _cross = [];
     private readonly IReadOnlyList<(Tensor Keys, Tensor Values)>? _prefix;
-    private readonly bool _keeps;
 
     /// <summary>An empty cache.</summary>
     public KeyValueCache() : this(null)
@@ -17,7 +16,10 @@ public sealed class KeyValueCache : IDisposable
     /// <summary>A cache of rows that begin with the same keys and values.</summary>
     /// <param name="prefix">Layer by layer, (G, n, d) each; not owned.</param>
     /// <param name="keeps">Whether new tokens stay; else every <see cref="Append"/> adds to the prefix alone.</param>
-    internal KeyValueCache(IReadOnlyList<(Tensor Keys, Tensor Values)>? prefix, bool keeps = true) => (_prefix, _keeps, Length) = (prefix, keeps, prefix?[0].Keys.size(1) ?? 0);
+    internal KeyValueCache(IReadOnlyList<(Tensor Keys, Tensor Values)>? prefix, bool keeps = true) => (_prefix, Keeps, Length) = (prefix, keeps, prefix?[0].Keys.size(1) ?? 0);
+
+    /// <summary>Whether new tokens stay.</summary>
+    internal bool Keeps { get; }
 
     /// <summary>Tokens held.</summary>
     public long Length { get; private set; }
@@ -28,7 +30,7 @@ public sealed class KeyValueCache : IDisposable
         var entry = (Keys: keys, Values: values);
         if (_own.TryGetValue(layer, out var held)) entry = (cat([held.Keys, keys], 2), cat([held.Values, values], 2));
         else if (_prefix is not null) entry = (cat([Rows(_prefix[layer].Keys, keys), keys], 2), cat([Rows(_prefix[layer].Values, values), values], 2));
-        if (!_keeps) return entry;
+        if (!Keeps) return entry;
         Replace(_own, layer, entry.Keys.contiguous(), entry.Values.contiguous());
         Length = entry.Keys.size(2);
         return _own[layer];
@@ -37,7 +39,7 @@ public sealed class KeyValueCache : IDisposable
     /// <summary>Keys and values of the other sequence, computed once where they are kept.</summary>
     internal (Tensor Keys, Tensor Values) Cross(int layer, Func<(Tensor Keys, Tensor Values)> compute)
     {
-        if (!_keeps) return compute();
+        if (!Keeps) return compute();
         if (_cross.TryGetValue(layer, out var held)) return held;
         var (keys, values) = compute();
         Replace(_cross, layer, keys, values);
